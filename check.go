@@ -1,0 +1,106 @@
+package noon
+
+import "time"
+
+// Smoke is one HTTP request that a release must answer as expected before any
+// user is sent to it. It goes through the proxy's preview route.
+type Smoke struct {
+	Name    string            `json:"name"`
+	Method  string            `json:"method"` // "GET" …
+	Path    string            `json:"path"`   // with query
+	Headers map[string]string `json:"headers,omitempty"`
+	Body    string            `json:"body,omitempty"`
+	Timeout time.Duration     `json:"timeout"`
+	Expect  Expect            `json:"expect"`
+}
+
+// Expect is what an answer must be. Everything that is set must hold.
+type Expect struct {
+	Status  int               `json:"status"`             // exact
+	Headers map[string]string `json:"headers,omitempty"`  // name → substring of the value
+	Body    []string          `json:"body,omitempty"`     // substrings
+	NotBody []string          `json:"not_body,omitempty"` // substrings that must not occur
+	JSON    map[string]any    `json:"json,omitempty"`     // "items.0.price" → value
+}
+
+// CheckKind tells what a check looks at.
+type CheckKind string
+
+// The kinds of checks.
+const (
+	CheckReady CheckKind = "ready" // every instance the state names is ready
+	CheckSmoke CheckKind = "smoke" // Smoke is answered as expected
+	CheckDrain CheckKind = "drain" // the releases without a share have no request in flight
+	CheckBake  CheckKind = "bake"  // the state holds for a time
+)
+
+// Check is evidence that is required to leave a state.
+type Check struct {
+	Kind  CheckKind     `json:"kind"`
+	Smoke *Smoke        `json:"smoke,omitempty"`
+	For   time.Duration `json:"for,omitempty"` // CheckBake: how long; CheckReady and CheckDrain: the longest wait
+}
+
+// Name is how the check is called in plans, events and messages.
+func (c Check) Name() string {
+	if c.Smoke != nil {
+		return string(c.Kind) + " " + c.Smoke.Name
+	}
+	return string(c.Kind)
+}
+
+// GateKind tells what a gate waits for.
+type GateKind string
+
+// The kinds of gates.
+const (
+	GateApproval GateKind = "approval" // a person
+	GateWindow   GateKind = "window"   // a time of the week
+	GateWarm     GateKind = "warm"     // the warm time has passed, or somebody said go on
+)
+
+// Gate is something to wait for before a state is entered.
+type Gate struct {
+	Kind   GateKind      `json:"kind"`
+	Window *Window       `json:"window,omitempty"`
+	For    time.Duration `json:"for,omitempty"` // GateWarm
+}
+
+// Window is a time of the week in which a step may be taken.
+type Window struct {
+	Days []time.Weekday `json:"days"` // empty: every day
+	From int            `json:"from"` // minutes since midnight, 0 … 1439
+	To   int            `json:"to"`   // minutes since midnight, 1 … 1440, after From
+	Zone string         `json:"zone"` // IANA name
+}
+
+// Opens returns the first instant at or after t that is inside the window.
+// Zone must be known to loc's database; loc is the loaded Zone.
+func (w Window) Opens(t time.Time, loc *time.Location) time.Time {
+	local := t.In(loc)
+	for day := range 8 {
+		y, m, d := local.AddDate(0, 0, day).Date()
+		from := time.Date(y, m, d, 0, w.From, 0, 0, loc)
+		to := time.Date(y, m, d, 0, w.To, 0, 0, loc)
+		if !w.on(from.Weekday()) || !local.Before(to) {
+			continue
+		}
+		if local.Before(from) {
+			return from
+		}
+		return t
+	}
+	return t // not reached: a window opens at least once in eight days
+}
+
+func (w Window) on(day time.Weekday) bool {
+	if len(w.Days) == 0 {
+		return true
+	}
+	for _, d := range w.Days {
+		if d == day {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,3 @@
+module github.com/noon-deploy/noon
+
+go 1.26
