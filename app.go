@@ -98,6 +98,7 @@ type Store struct {
 	Coexistence Coexistence `json:"coexistence"`
 	Migrate     *Command    `json:"migrate,omitempty"`    // brings the store to what this release needs
 	Compatible  bool        `json:"compatible,omitempty"` // declared: the release before works with the migrated store
+	Quiet       bool        `json:"quiet,omitempty"`      // Migrate runs while no scheduled job does
 	Changes     []string    `json:"changes,omitempty"`    // files whose content decides whether Migrate has work; empty: always
 }
 

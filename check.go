@@ -30,6 +30,7 @@ type CheckKind string
 const (
 	CheckReady CheckKind = "ready" // every instance the state names is ready
 	CheckSmoke CheckKind = "smoke" // Smoke is answered as expected
+	CheckQuiet CheckKind = "quiet" // no scheduled job of the site runs
 	CheckDrain CheckKind = "drain" // the releases without a share have no request in flight
 	CheckBake  CheckKind = "bake"  // the state holds for a time
 )

@@ -79,7 +79,20 @@ type Deployment struct {
 	Started   time.Time `json:"started"`
 	Ended     time.Time `json:"ended"`
 	WarmUntil time.Time `json:"warm_until"`
+	// Resolved holds what a person decided about facts whose outcome a crash
+	// made unknown: fact name → Resolution.
+	Resolved map[string]Resolution `json:"resolved,omitempty"`
+	Waiting  string                `json:"waiting,omitempty"` // what is being waited for now, for people
 }
+
+// Resolution is a person's word on a fact whose outcome is unknown.
+type Resolution string
+
+// The resolutions.
+const (
+	TakeAsDone Resolution = "done"  // it has happened
+	RunAgain   Resolution = "retry" // it has not; run it
+)
 
 // Name is how people call the deployment: "d7".
 func (d Deployment) Name() string { return fmt.Sprintf("d%d", d.ID) }

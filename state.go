@@ -28,10 +28,8 @@ type State struct {
 	Kind         StateKind  `json:"kind"`
 	Presences    []Presence `json:"presences,omitempty"` // sorted by revision
 	Jobs         Revision   `json:"jobs"`                // whose scheduled jobs run; zero: suspended or none
-	Gates        []Gate     `json:"gates,omitempty"`     // to enter
-	Facts        []Fact     `json:"facts,omitempty"`     // to enter, in order
-	Checks       []Check    `json:"checks,omitempty"`    // to leave, in order
-	After        []Fact     `json:"after,omitempty"`     // to leave, in order, once the checks held
+	Enter        []Need     `json:"enter,omitempty"`     // what must hold before it is entered, in order
+	Leave        []Need     `json:"leave,omitempty"`     // what must hold before it is left, in order
 	Contacts     []Contact  `json:"contacts,omitempty"`
 	Irreversible []string   `json:"irreversible,omitempty"` // what can not be undone once it is entered
 	Changes      []string   `json:"changes,omitempty"`      // against the state before, for people
@@ -76,6 +74,27 @@ func (s State) Live() Revision {
 		}
 	}
 	return live
+}
+
+// Need is one thing that a state requires: exactly one field is set.
+type Need struct {
+	Gate  *Gate  `json:"gate,omitempty"`
+	Fact  *Fact  `json:"fact,omitempty"`
+	Check *Check `json:"check,omitempty"`
+}
+
+// Name is how the need is called in plans, events and messages: "approval",
+// "migrate db", "smoke home".
+func (n Need) Name() string {
+	switch {
+	case n.Gate != nil:
+		return string(n.Gate.Kind)
+	case n.Fact != nil:
+		return n.Fact.Name
+	case n.Check != nil:
+		return n.Check.Name()
+	}
+	return "nothing"
 }
 
 // Fact is a command of the app that must have run: a hook or a migration.
