@@ -79,10 +79,11 @@ type Deployment struct {
 	Started   time.Time `json:"started"`
 	Ended     time.Time `json:"ended"`
 	WarmUntil time.Time `json:"warm_until"`
-	// Resolved holds what a person decided about facts whose outcome a crash
-	// made unknown: fact name → Resolution.
+	Facts     []string  `json:"facts,omitempty"` // names of the facts that are known to hold
+	// Resolved holds what a person decided about tasks whose outcome a crash
+	// made unknown: Task.ID → Resolution.
 	Resolved map[string]Resolution `json:"resolved,omitempty"`
-	Waiting  string                `json:"waiting,omitempty"` // what is being waited for now, for people
+	Waiting  string                `json:"waiting,omitempty"` // what is being waited for now, for people; not stored
 }
 
 // Resolution is a person's word on a fact whose outcome is unknown.

@@ -1,0 +1,206 @@
+package planner
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/noon-deploy/noon"
+)
+
+// annotate adds to every state what people and checks need to know: its
+// contacts with their evidence, what it changes, what can not be undone.
+func (s *sketch) annotate() {
+	migrated := false
+	for i := range s.plan.States {
+		st := &s.plan.States[i]
+		migrated = migrated || st.Kind == noon.Expanded
+		st.Contacts = s.contacts(*st, migrated)
+		if st.Kind == noon.Expanded {
+			st.Irreversible = s.irreversible(*st)
+		}
+		if i > 0 {
+			st.Changes = changes(s.plan.States[i-1], *st, s.from)
+		}
+	}
+	for _, h := range s.app.HooksAt(noon.OnFailure) {
+		s.plan.Failure = append(s.plan.Failure, s.hookFact(h))
+	}
+	s.plan.Warnings = s.warnings()
+}
+
+// contacts lists the pairs that may meet in a state. Before the first
+// migration the stores are as From left them.
+func (s *sketch) contacts(st noon.State, migrated bool) []noon.Contact {
+	if s.from.IsZero() || st.Kind == noon.Settled || st.Kind == noon.Prepared || st.Kind == noon.Quiet {
+		return nil
+	}
+	_, fromThere := st.Presence(s.from)
+	var list []noon.Contact
+	for _, store := range s.stores(s.from, s.in.To) {
+		if !fromThere {
+			continue
+		}
+		evidence, because := s.storeEvidence(store)
+		subject := store.Name
+		if migrated && s.migrates(store) {
+			subject += " as " + name(s.in.To) + " has it"
+		}
+		list = append(list, noon.Contact{A: name(s.from), B: subject, Through: store.Name, Evidence: evidence, Because: because})
+	}
+	if st.Kind == noon.Switched || st.Kind == noon.Contracted {
+		evidence, because := s.walked(noon.Unproven, "nobody has looked at pages of one release calling the other")
+		list = append(list, noon.Contact{A: "pages of " + name(s.from), B: name(s.in.To), Through: "browsers", Evidence: evidence, Because: because})
+	}
+	return list
+}
+
+func (s *sketch) storeEvidence(store noon.Store) (noon.Evidence, string) {
+	if s.in.Kind == noon.PlanRollback {
+		return s.walked(noon.Declared, "both releases have used it before")
+	}
+	switch {
+	case !s.migrates(store):
+		return s.walked(noon.Declared, fmt.Sprintf("%s brings no migration of it", name(s.in.To)))
+	case store.Compatible:
+		return s.walked(noon.Declared, fmt.Sprintf("noon.yaml of %s: stores.%s.compatible", name(s.in.To), store.Name))
+	default:
+		return s.walked(noon.Unproven, fmt.Sprintf("%s migrates it and does not declare it compatible with %s", name(s.in.To), name(s.from)))
+	}
+}
+
+// walked raises the evidence to proven if the two releases have lived side by
+// side before.
+func (s *sketch) walked(evidence noon.Evidence, because string) (noon.Evidence, string) {
+	for _, w := range s.in.Walked {
+		if w.A == s.from.Release && w.B == s.in.To.Release || w.B == s.from.Release && w.A == s.in.To.Release {
+			return noon.Proven, w.Where + " walked through it"
+		}
+	}
+	return evidence, because
+}
+
+func (s *sketch) irreversible(st noon.State) []string {
+	var list []string
+	for _, need := range st.Enter {
+		if need.Fact == nil || s.from.IsZero() {
+			continue
+		}
+		store := strings.TrimPrefix(need.Fact.Name, "migrate ")
+		list = append(list, fmt.Sprintf("%s stays migrated: going back gives users %s, not the old %s", store, name(s.from), store))
+	}
+	return list
+}
+
+func (s *sketch) warnings() []string {
+	var list []string
+	for _, st := range s.plan.States {
+		for _, c := range st.Contacts {
+			if st.Kind == noon.Expanded && c.Evidence == noon.Unproven {
+				list = append(list, fmt.Sprintf("%s meets %s: unproven, %s", c.A, c.B, c.Because))
+			}
+		}
+	}
+	if len(s.app.Smoke) == 0 && s.in.Kind == noon.PlanDeploy {
+		list = append(list, "no smoke checks: users are the first to try "+name(s.in.To)+" (add `smoke:` to noon.yaml)")
+	}
+	return list
+}
+
+// changes tells in words what a state changes against the one before it.
+func changes(before, after noon.State, from noon.Revision) []string {
+	var list []string
+	for _, n := range after.Enter {
+		if n.Fact != nil {
+			list = append(list, fmt.Sprintf("%s: %s", n.Fact.Name, strings.Join(n.Fact.Command.Command, " ")))
+		}
+	}
+	for _, r := range revisions(before, after) {
+		b, had := before.Presence(r)
+		a, has := after.Presence(r)
+		list = append(list, presenceChanges(b, a, had, has)...)
+	}
+	if before.Jobs != after.Jobs {
+		list = append(list, jobsChange(before.Jobs, after.Jobs))
+	}
+	if after.Kind == noon.Contracted {
+		list = append(list, fmt.Sprintf("going back to %s takes a plan of its own from here", name(from)))
+	}
+	return list
+}
+
+func revisions(states ...noon.State) []noon.Revision {
+	var list []noon.Revision
+	seen := map[noon.Revision]bool{}
+	for _, st := range states {
+		for _, p := range st.Presences {
+			if !seen[p.Revision] {
+				seen[p.Revision] = true
+				list = append(list, p.Revision)
+			}
+		}
+	}
+	return list
+}
+
+func presenceChanges(before, after noon.Presence, had, has bool) []string {
+	r := before.Revision
+	if has {
+		r = after.Revision
+	}
+	var list []string
+	if has && !had {
+		list = append(list, fmt.Sprintf("%s is unpacked and verified on %s", name(r), strings.Join(after.Hosts, ", ")))
+	}
+	list = append(list, placeChanges(r, before.Place, after.Place)...)
+	if before.Share != after.Share {
+		list = append(list, fmt.Sprintf("%s gets %s of new requests (was %s)", name(r), percent(after.Share), percent(before.Share)))
+	}
+	return list
+}
+
+func placeChanges(r noon.Revision, before, after []noon.Placement) []string {
+	counts := map[noon.Placement]int{} // Count is 0 in the keys
+	var order []noon.Placement
+	note := func(list []noon.Placement, sign int) {
+		for _, p := range list {
+			key := noon.Placement{Host: p.Host, Service: p.Service}
+			if _, ok := counts[key]; !ok {
+				order = append(order, key)
+			}
+			counts[key] += sign * p.Count
+		}
+	}
+	note(before, -1)
+	note(after, 1)
+	var list []string
+	for _, key := range order {
+		switch n := counts[key]; {
+		case n > 0:
+			list = append(list, fmt.Sprintf("%d × %s of %s started on %s", n, key.Service, name(r), key.Host))
+		case n < 0:
+			list = append(list, fmt.Sprintf("%d × %s of %s drained and stopped on %s", -n, key.Service, name(r), key.Host))
+		}
+	}
+	return list
+}
+
+func jobsChange(before, after noon.Revision) string {
+	switch {
+	case after.IsZero():
+		return "scheduled jobs are suspended"
+	case before.IsZero():
+		return "scheduled jobs run " + name(after)
+	}
+	return fmt.Sprintf("scheduled jobs are handed over from %s to %s", name(before), name(after))
+}
+
+func name(r noon.Revision) string { return noon.ReleaseName(r.Release) }
+
+// percent writes a share: 10000 is "100 %", 5 is "0.05 %".
+func percent(points int) string {
+	whole, part := points/100, points%100
+	if part == 0 {
+		return fmt.Sprintf("%d %%", whole)
+	}
+	return strings.TrimRight(fmt.Sprintf("%d.%02d", whole, part), "0") + " %"
+}
