@@ -36,7 +36,7 @@ func moves() map[Status][]Status {
 		Walking:    {Held, Paused, Returning, Warm, Succeeded},
 		Held:       {Walking, Returning},
 		Paused:     {Walking, Returning},
-		Returning:  {Returned, Paused},
+		Returning:  {Returned},
 		Warm:       {Succeeded, Reverted},
 		Succeeded:  {Reverted},
 		Returned:   {},

@@ -123,6 +123,9 @@ func (r *run) failed(ctx context.Context, f noon.Fact, exit *noon.Exit, output [
 // ask pauses the walk until a person has looked. It returns whether the fact
 // shall be run again.
 func (r *run) ask(ctx context.Context, id string, f noon.Fact, exit *noon.Exit) (bool, error) {
+	if r.back {
+		return false, r.record(ctx, noon.Seen, f.Name, "its outcome is unknown: "+exit.Reason)
+	}
 	what := fmt.Sprintf("a person: %s was running when it was lost (%s). See what `%s` has done, then `noon approve %s --resolve %s=done` or `=retry`",
 		f.Name, exit.Reason, strings.Join(f.Command.Command, " "), r.d.Name(), id)
 	if err := r.move(ctx, noon.Paused, what); err != nil {
@@ -132,12 +135,8 @@ func (r *run) ask(ctx context.Context, id string, f noon.Fact, exit *noon.Exit) 
 	if err != nil {
 		return false, err
 	}
-	status := noon.Walking
-	if r.back {
-		status = noon.Returning
-	}
 	again := r.d.Resolved[id] == noon.RunAgain
-	return again, r.move(ctx, status, f.Name+" resolved as "+string(r.d.Resolved[id]))
+	return again, r.move(ctx, noon.Walking, f.Name+" resolved as "+string(r.d.Resolved[id]))
 }
 
 func tail(lines []string) string {

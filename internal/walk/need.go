@@ -87,7 +87,7 @@ func (r *run) check(ctx context.Context, c noon.Check) error {
 	}
 	var why turnBack
 	if errors.As(err, &why) {
-		if rerr := r.record(ctx, noon.Failed, "check "+c.Name(), why.Error.Error()); rerr != nil {
+		if rerr := r.record(ctx, noon.Failed, "check "+c.Name(), why.Error()); rerr != nil {
 			return rerr
 		}
 	}

@@ -70,9 +70,10 @@ type run struct {
 }
 
 // turnBack is the reason why a state does not hold.
-type turnBack struct{ *noon.Error }
+type turnBack struct{ why *noon.Error }
 
-func (t turnBack) Unwrap() error { return t.Error }
+func (t turnBack) Error() string { return t.why.Error() }
+func (t turnBack) Unwrap() error { return t.why }
 
 // errBack says that a state does not hold and the walk has to go back.
 func errBack(op, subject, hint string, err error) error {
@@ -110,8 +111,8 @@ func (r *run) thereOrBack(ctx context.Context) error {
 	if !errors.As(err, &why) {
 		return err
 	}
-	r.d.Error = why.Error
-	if err := r.move(ctx, noon.Returning, why.Error.Error()); err != nil {
+	r.d.Error = why.why
+	if err := r.move(ctx, noon.Returning, why.Error()); err != nil {
 		return err
 	}
 	return r.goBack(ctx)
