@@ -1,6 +1,9 @@
 package noon
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Smoke is one HTTP request that a release must answer as expected before any
 // user is sent to it. It goes through the proxy's preview route.
@@ -95,13 +98,5 @@ func (w Window) Opens(t time.Time, loc *time.Location) time.Time {
 }
 
 func (w Window) on(day time.Weekday) bool {
-	if len(w.Days) == 0 {
-		return true
-	}
-	for _, d := range w.Days {
-		if d == day {
-			return true
-		}
-	}
-	return false
+	return len(w.Days) == 0 || slices.Contains(w.Days, day)
 }

@@ -1,0 +1,72 @@
+# Everything works from a clean checkout with Go, git and make alone. What it
+# needs besides is built into .cache/; nothing is installed, nothing needs root.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+ifeq ($(HOME),)
+export HOME := $(CURDIR)/.cache/home
+endif
+export GOWORK := off
+export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
+export GOLANGCI_LINT_CACHE := $(CURDIR)/.cache/golangci-lint
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+BENCH   ?= .
+
+# The tools are built anew when their pins or the version of Go change.
+TOOLS_KEY := .cache/bin/.built-$(shell { $(GO) version; cat tools/go.mod tools/go.sum; } | cksum | cut -d' ' -f1)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/noon, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/noon ./cmd/noon
+
+.PHONY: demo
+demo: build ## watch releases come and go under load, about a minute (ARGS="--seconds 20")
+	bin/noon demo $(ARGS)
+
+.PHONY: check
+check: tools ## the fast part of test, for while you work: lint and short tests
+	.cache/bin/golangci-lint run ./...
+	$(GO) test -short -shuffle=on $$($(GO) list ./... | grep -v /e2e)
+
+.PHONY: test
+test: ## everything that CI runs: static checks, tests with -race, e2e
+	@scripts/test
+
+.PHONY: lint
+lint: tools ## run golangci-lint with the budgets of the project
+	.cache/bin/golangci-lint run ./...
+
+.PHONY: e2e
+e2e: ## drive the built binary with real servers under load
+	@scripts/test e2e
+
+.PHONY: bench
+bench: ## benchmarks, among them the time of a rollback and noon's share of a deploy (BENCH=regexp)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+.PHONY: generate
+generate: ## write what is generated from code: reference, schema
+	$(GO) generate ./...
+
+.PHONY: tools
+tools: $(TOOLS_KEY) ## build the pinned linter and dead-code finder into .cache/bin, once
+
+$(TOOLS_KEY): tools/go.mod tools/go.sum
+	@echo "building golangci-lint and deadcode from tools/go.mod into .cache/bin (once, a few minutes)"
+	@mkdir -p .cache/bin && rm -f .cache/bin/.built-*
+	@cd tools && CGO_ENABLED=0 GOBIN= $(GO) build -trimpath -ldflags '-s -w' -o ../.cache/bin/ tool || { \
+		echo "The tools could not be built. They come through the Go module proxy (GOPROXY=$$($(GO) env GOPROXY)):" >&2; \
+		echo "make sure that it can be reached, then run make tools again." >&2; exit 1; }
+	@touch $@
+
+.PHONY: clean
+clean: ## remove everything that the targets above made
+	@if [ -d .cache ]; then chmod -R u+w .cache; fi
+	rm -rf bin .cache
