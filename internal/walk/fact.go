@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 
 	"github.com/noon-deploy/noon"
@@ -54,8 +55,10 @@ func (r *run) fact(ctx context.Context, f noon.Fact) error {
 		fmt.Errorf("its outcome was unknown %d times", maxAttempts))
 }
 
+// taskID names the attempt to establish a fact. The time of the request makes
+// it unique even when a ledger is begun anew and counts from d1 again.
 func (r *run) taskID(f noon.Fact, attempt int) string {
-	return fmt.Sprintf("%s_%s_%s_%s_%d", r.Identity, r.d.Site.Key(), r.d.Name(), f.Slug(), attempt)
+	return fmt.Sprintf("%s_%s_%s_%s_%d", r.d.Site.Key(), r.d.Name(), strconv.FormatInt(r.d.Created.UnixMilli(), 36), f.Slug(), attempt)
 }
 
 // task starts the task if the host does not know it, and waits for its end.

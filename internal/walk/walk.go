@@ -55,7 +55,6 @@ type Walker struct {
 	Host     func(name string) (Host, error)
 	Smoke    func(ctx context.Context, site noon.Site, preview string, s noon.Smoke) error
 	JobsBusy func(ctx context.Context, site noon.Site) (int, error) // scheduled jobs that run now
-	Identity string                                                 // of the ledger: makes task IDs unique for ever
 	Log      *slog.Logger
 	Faults   *fault.Points
 	Waiting  func(deployment int64, what string) // told what is being waited for
