@@ -62,7 +62,7 @@ func walking(site noon.Site) noon.Deployment {
 		Site: site, Status: noon.Walking, At: 1, By: "ada", Created: at, Started: at.Add(time.Second),
 		Plan: noon.Plan{
 			Kind: noon.PlanDeploy, Site: site, From: noon.Revision{Release: 1}, To: noon.Revision{Release: 2, Config: 3},
-			States: []noon.State{{Kind: noon.Settled}, {Kind: noon.Prepared, Gates: []noon.Gate{{Kind: noon.GateApproval}}}},
+			States: []noon.State{{Kind: noon.Settled}, {Kind: noon.Prepared, Changes: []string{"r2 is unpacked"}}},
 		},
 	}
 }
