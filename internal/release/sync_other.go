@@ -1,0 +1,7 @@
+//go:build !linux
+
+package release
+
+import "os"
+
+func syncTree(root *os.Root, entries []entry) error { return syncEach(root, entries) }
