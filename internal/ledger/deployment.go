@@ -1,25 +1,28 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/noon-deploy/noon"
 )
 
-// Create stores a new deployment and assigns its ID. Its plan is stored once
-// and never changes.
+// Create stores a new deployment and assigns its ID. Its plan is stored
+// here, or by Start if it waits in the queue first, and never changes after.
 func (l *Ledger) Create(ctx context.Context, d noon.Deployment) (noon.Deployment, error) {
 	const op = "create deployment of"
 	if err := validDeployment(d); err != nil {
 		return noon.Deployment{}, explain(op, d.Site.String(), err)
 	}
 	d = inUTC(d)
+	d.Waiting = ""
 	plan, err := json.Marshal(d.Plan)
 	if err != nil {
 		return noon.Deployment{}, explain(op, d.Site.String(), err)
@@ -62,7 +65,7 @@ func inUTC(d noon.Deployment) noon.Deployment {
 }
 
 func withoutPlan(d noon.Deployment) (string, error) {
-	d.Plan = noon.Plan{}
+	d.Plan, d.Waiting = noon.Plan{}, "" // what is waited for is true of a process, not of a row
 	value, err := json.Marshal(inUTC(d))
 	return string(value), err
 }
@@ -70,14 +73,34 @@ func withoutPlan(d noon.Deployment) (string, error) {
 // Record writes how far a deployment is and appends to its journal, both or
 // neither, if epoch is still the newest of its site. The plan is not written
 // again. What people asked for stays as the ledger has it: a WantAbort,
-// Approved or Reason that is set there is not overwritten, so that a request
-// which came in after d was read is never lost. d itself is not changed; read
-// it again to see requests.
+// Approved, Reason or resolution that is set there is not overwritten, so that
+// a request which came in after d was read is never lost. d itself is not
+// changed; read it again to see requests.
 func (l *Ledger) Record(ctx context.Context, d noon.Deployment, epoch int64, events ...noon.Event) error {
-	if err := validDeployment(d); err != nil {
-		return explain("record", d.Name(), err)
+	return explain("record", d.Name(), l.record(ctx, "record", d, epoch, events, nil))
+}
+
+// Start is Record for a deployment that leaves the queue: its plan, made when
+// its turn came, replaces the one it was created with.
+func (l *Ledger) Start(ctx context.Context, d noon.Deployment, epoch int64, events ...noon.Event) error {
+	plan, err := json.Marshal(d.Plan)
+	if err != nil {
+		return explain("start", d.Name(), err)
 	}
-	err := l.write(ctx, "record", func(tx *sql.Tx) error {
+	return explain("start", d.Name(), l.record(ctx, "start", d, epoch, events, func(tx *sql.Tx, stored noon.Deployment) error {
+		if stored.Status != noon.Queued {
+			return &noon.Error{Kind: noon.Conflict, Err: fmt.Errorf("it is %s, no longer queued: its plan stays", stored.Status)}
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE deployment SET plan = $1 WHERE id = $2`, string(plan), d.ID)
+		return err
+	}))
+}
+
+func (l *Ledger) record(ctx context.Context, op string, d noon.Deployment, epoch int64, events []noon.Event, also func(*sql.Tx, noon.Deployment) error) error {
+	if err := validDeployment(d); err != nil {
+		return err
+	}
+	return l.write(ctx, op, func(tx *sql.Tx) error {
 		stored, err := lockDeployment(ctx, tx, d.ID)
 		if err != nil {
 			return err
@@ -88,20 +111,31 @@ func (l *Ledger) Record(ctx context.Context, d noon.Deployment, epoch int64, eve
 		if err := sameWalk(stored, d); err != nil {
 			return err
 		}
-		d.WantAbort, d.Approved, d.Reason = or(stored.WantAbort, d.WantAbort), or(stored.Approved, d.Approved), or(stored.Reason, d.Reason)
-		if err := updateDeployment(ctx, tx, d); err != nil {
+		if also != nil {
+			if err := also(tx, stored); err != nil {
+				return err
+			}
+		}
+		if err := updateDeployment(ctx, tx, withRequests(d, stored)); err != nil {
 			return err
 		}
 		return l.appendEvents(ctx, tx, d.ID, epoch, events)
 	})
-	return explain("record", d.Name(), err)
 }
 
-func or(a, b string) string {
-	if a != "" {
-		return a
+// withRequests returns d with what people have asked for in stored.
+func withRequests(d, stored noon.Deployment) noon.Deployment {
+	d.WantAbort = cmp.Or(stored.WantAbort, d.WantAbort)
+	d.Approved = cmp.Or(stored.Approved, d.Approved)
+	d.Reason = cmp.Or(stored.Reason, d.Reason)
+	if len(stored.Resolved) > 0 {
+		d.Resolved = maps.Clone(d.Resolved) // the caller's map is the caller's
+		if d.Resolved == nil {
+			d.Resolved = map[string]noon.Resolution{}
+		}
+		maps.Copy(d.Resolved, stored.Resolved)
 	}
-	return b
+	return d
 }
 
 // sameWalk refuses what can only be a bug of the caller: another deployment's
@@ -146,8 +180,8 @@ func noDeployment() *noon.Error {
 }
 
 // Request lets a person change what is asked of a deployment. change gets the
-// deployment without its plan as it is now and may set WantAbort, Approved and
-// Reason; whatever else it sets is refused. An error of change is returned and
+// deployment without its plan as it is now and may set WantAbort, Approved,
+// Reason and Resolved; whatever else it sets is refused. An error of change is returned and
 // nothing is written. No epoch is needed: the walk decides what it does with
 // the request.
 func (l *Ledger) Request(ctx context.Context, id int64, change func(*noon.Deployment) error) error {
@@ -161,13 +195,14 @@ func (l *Ledger) Request(ctx context.Context, id int64, change func(*noon.Deploy
 			return err
 		}
 		wanted := stored
+		wanted.Resolved = maps.Clone(stored.Resolved)
 		if err := change(&wanted); err != nil {
 			return err
 		}
 		allowed := wanted
-		allowed.WantAbort, allowed.Approved, allowed.Reason = stored.WantAbort, stored.Approved, stored.Reason
+		allowed.WantAbort, allowed.Approved, allowed.Reason, allowed.Resolved = stored.WantAbort, stored.Approved, stored.Reason, stored.Resolved
 		if after, err := withoutPlan(allowed); err != nil || after != before {
-			return &noon.Error{Kind: noon.Internal, Err: errors.Join(err, errors.New("a request may only set who aborts, who approves and why"))}
+			return &noon.Error{Kind: noon.Internal, Err: errors.Join(err, errors.New("a request may only set who aborts, who approves, why, and what a task's outcome was"))}
 		}
 		return updateDeployment(ctx, tx, wanted)
 	})
@@ -195,6 +230,8 @@ type Query struct {
 	Site     *noon.Site // nil: of all sites
 	Limit    int        // 0: all
 	OnlyOpen bool       // only those that have not ended
+
+	warm bool // with OnlyOpen: warm ones too
 }
 
 // Deployments returns deployments, newest first.
@@ -217,6 +254,14 @@ func (l *Ledger) Open(ctx context.Context) ([]noon.Deployment, error) {
 	return found, err
 }
 
+// Unfinished returns the deployments of a site that are queued, under way or
+// warm, oldest first.
+func (l *Ledger) Unfinished(ctx context.Context, site noon.Site) ([]noon.Deployment, error) {
+	found, err := l.Deployments(ctx, Query{Site: &site, OnlyOpen: true, warm: true})
+	slices.Reverse(found)
+	return found, err
+}
+
 func (q Query) where() (string, []any) {
 	var conditions []string
 	var args []any
@@ -230,7 +275,7 @@ func (q Query) where() (string, []any) {
 	if q.OnlyOpen {
 		var open []string
 		for _, s := range noon.Statuses() {
-			if !s.Ended() {
+			if !s.Ended() || q.warm && s == noon.Warm {
 				open = append(open, arg(string(s)))
 			}
 		}

@@ -50,7 +50,7 @@ func readKey(path string) (Key, error) {
 		return Key{}, err
 	}
 	if !info.Mode().IsRegular() {
-		return Key{}, &noon.Error{Kind: noon.Invalid, Err: errors.New("it is not a regular file"), Hint: "Put the key's file back from a backup."}
+		return Key{}, &noon.Error{Kind: noon.Invalid, Err: errNotRegular, Hint: "Put the key's file back from a backup."}
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return Key{}, &noon.Error{

@@ -17,6 +17,8 @@ import (
 	"github.com/noon-deploy/noon/internal/atomicfile"
 )
 
+var errNotRegular = errors.New("it is not a regular file")
+
 // readers is the number of connections that read beside the writer.
 const readers = 4
 
@@ -61,7 +63,7 @@ func ensureFile(ctx context.Context, path string) error {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return &noon.Error{Kind: noon.Invalid, Err: errors.New("it is not a regular file"), Hint: "Move it away, or use another data directory."}
+		return &noon.Error{Kind: noon.Invalid, Err: errNotRegular, Hint: "Move it away, or use another data directory."}
 	}
 	if info.Size() == 0 {
 		return corrupt(path, errors.New("it is empty"))
