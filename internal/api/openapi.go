@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"reflect"
@@ -20,7 +21,7 @@ func openAPI(routes []route) ([]byte, error) {
 		}
 		paths[path][strings.ToLower(rt.method)] = rt.describe(schemas)
 	}
-	return json.MarshalIndent(map[string]any{
+	document, err := json.MarshalIndent(map[string]any{
 		"openapi": "3.1.0",
 		"info": map[string]any{
 			"title": "noon controller", "version": Version,
@@ -29,6 +30,7 @@ func openAPI(routes []route) ([]byte, error) {
 		"paths":      paths,
 		"components": map[string]any{"schemas": schemas},
 	}, "", "  ")
+	return bytes.ReplaceAll(document, []byte("#/$defs/"), []byte("#/components/schemas/")), err
 }
 
 func (rt route) describe(schemas jsonschema.Definitions) map[string]any {
@@ -80,10 +82,5 @@ func content(kind string, t reflect.Type, schemas jsonschema.Definitions) map[st
 	schema := reflector.ReflectFromType(t)
 	maps.Copy(schemas, schema.Definitions)
 	schema.Definitions, schema.Version = nil, ""
-	data, err := json.Marshal(schema)
-	if err != nil {
-		return map[string]any{kind: map[string]any{}}
-	}
-	text := strings.ReplaceAll(string(data), "#/$defs/", "#/components/schemas/")
-	return map[string]any{kind: map[string]any{"schema": json.RawMessage(text)}}
+	return map[string]any{kind: map[string]any{"schema": schema}}
 }
