@@ -32,7 +32,7 @@ func appRule() rule[noon.App] {
 		key("variables", list("list of variables", variableRule(), unique[string]), func(a *noon.App) *[]string { return &a.Variables },
 			"Names of variables that a release needs. Every environment has to have a value for each before anything moves."),
 		key("secrets", list("list of variables", variableRule(), unique[string]), func(a *noon.App) *[]string { return &a.Secrets },
-			"Names of secrets that a release needs. Their values are never shown and never in this file; they are set with \"noon secret\"."),
+			"Names of secrets that a release needs. Their values are never shown and never in this file; they are set per environment."),
 		keyed("hooks", hooksRule(), func(a *noon.App, all []noon.Hook) { a.Hooks = all },
 			"Commands of the app that run at moments of a deployment."),
 		key("smoke", list("list of requests", smokeRule()), func(a *noon.App) *[]noon.Smoke { return &a.Smoke },

@@ -3,6 +3,7 @@ package manifest
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/noon-deploy/noon"
 )
@@ -79,7 +80,7 @@ func checkVariables(d *decoder, _ value, a *noon.App) {
 		for name := range e.Variables {
 			p := join(join(join("environments", e.Name), "variables"), name)
 			if name != "" && slices.Contains(a.Secrets, name) {
-				d.wrong(d.marks[p].key, p, fmt.Sprintf("%s is a secret, and this file is shown", name), "Remove it here, change the secret if it was real, and set it with \"noon secret\".")
+				d.wrong(d.marks[p].key, p, fmt.Sprintf("%s is a secret, and this file is shown", name), "Remove it here, change the secret if it was real, and set it for the environment, outside of this file.")
 			}
 		}
 	}
@@ -143,11 +144,7 @@ func through(names []string) string {
 	if len(names) == 0 {
 		return ""
 	}
-	text := " through " + names[0]
-	for _, n := range names[1:] {
-		text += ", " + n
-	}
-	return text
+	return " through " + strings.Join(names, ", ")
 }
 
 // checkDomains: a request belongs to one environment of a host.

@@ -13,8 +13,7 @@ func (t *trouble) Error() string { return t.message }
 
 // hintOf gives the hint of a trouble.
 func hintOf(err error, otherwise string) string {
-	var t *trouble
-	if errors.As(err, &t) && t.hint != "" {
+	if t, ok := errors.AsType[*trouble](err); ok && t.hint != "" {
 		return t.hint
 	}
 	return otherwise

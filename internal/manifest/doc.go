@@ -20,7 +20,7 @@ import (
 const FileName = "noon.yaml"
 
 // Parse reads a manifest. The name is used in messages only. A wrong manifest
-// gives an [*Errors] with every mistake in it.
+// gives an [*Error] with every mistake in it.
 func Parse(name string, data []byte) (noon.App, error) {
 	d := &decoder{name: name, marks: map[string]mark{}}
 	app := d.decode(data)

@@ -22,19 +22,19 @@ type Mistake struct {
 	Hint    string `json:"hint"`              // what to do, a full sentence or two
 }
 
-// Errors is everything that is wrong in one manifest, in the order of the file.
-type Errors struct {
+// Error is everything that is wrong in one manifest, in the order of the file.
+type Error struct {
 	Name     string // of the file
 	Mistakes []*Mistake
 }
 
-// maxShown bounds the text of Errors: who has more mistakes than that starts
+// maxShown bounds the text of an Error: who has more mistakes than that starts
 // with the first ones.
 const maxShown = 50
 
 // Error gives every mistake as "noon.yaml:LINE:COLUMN: message", the source
 // line with a caret, and the hint.
-func (e *Errors) Error() string {
+func (e *Error) Error() string {
 	var b strings.Builder
 	for i, m := range e.Mistakes[:min(len(e.Mistakes), maxShown)] {
 		if i > 0 {
@@ -54,7 +54,7 @@ func (e *Errors) Error() string {
 
 // Unwrap gives the same as one [*noon.Error] of kind Invalid: its subject is
 // the first mistake's place.
-func (e *Errors) Unwrap() error {
+func (e *Error) Unwrap() error {
 	first := e.Mistakes[0]
 	cause, hint := errors.New(first.Message), first.Hint
 	if n := len(e.Mistakes); n > 1 {
@@ -78,7 +78,7 @@ func (d *decoder) err() error {
 	slices.SortStableFunc(d.mistakes, func(a, b *Mistake) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
-	return &Errors{Name: d.name, Mistakes: d.mistakes}
+	return &Error{Name: d.name, Mistakes: d.mistakes}
 }
 
 // spot is a place in the file, both from 1; column counts characters.

@@ -63,6 +63,7 @@ func (d *decoder) child(v value, read func(value)) {
 // Schema and the reference are made of.
 type shape struct {
 	label   string         // "duration"
+	about   string         // what can be written, for the reference; "" the label says it
 	example string         // `500ms`, complete enough to be copied
 	json    map[string]any // JSON Schema, without what follows
 	keys    []described    // of a map with fixed keys

@@ -63,8 +63,10 @@ func choice[T ~string](label string, words ...T) rule[T] {
 }
 
 func nameRule() rule[string] {
-	return wordOf("name", "web", `^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$`,
+	r := wordOf("name", "web", `^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$`,
 		"Choose another one, such as \"web\" or \"mail-worker\".", noon.ValidName)
+	r.about = fmt.Sprintf("Lower-case letters, digits and inner dashes, beginning with a letter, at most %d characters.", noon.MaxName)
+	return r
 }
 
 // textRule is any text that is not empty.
@@ -81,7 +83,7 @@ func textRule(label, example string) rule[string] {
 
 // valueRule is any scalar, taken as it is written.
 func valueRule() rule[string] {
-	s := shape{label: "value", example: `"8080"`, json: map[string]any{"type": []any{"string", "number", "boolean"}}}
+	s := shape{label: "value", example: `"8080"`, about: "A text, number or truth value, taken exactly as it is written: 1.10 stays 1.10.", json: map[string]any{"type": []any{"string", "number", "boolean"}}}
 	return rule[string]{s, func(d *decoder, v value) (string, bool) {
 		text, ok := v.verbatim()
 		switch {
@@ -125,7 +127,7 @@ func wholeRule(least, most int) rule[int] {
 		}
 		n, err := strconv.Atoi(text)
 		if err != nil || strconv.Itoa(n) != text {
-			d.wrong(v.at, v.path, fmt.Sprintf("%s is a whole number, not %s", v.path, quote(text)), "Write digits only, such as "+s.example+".")
+			d.wrong(v.at, v.path, fmt.Sprintf("%s has to be a whole number, not %s", v.path, quote(text)), "Write digits only, such as "+s.example+".")
 			return 0, false
 		}
 		if n < least || n > most {
@@ -161,7 +163,8 @@ const maxDuration = 366 * 24 * time.Hour
 func durationRule(least time.Duration) rule[time.Duration] {
 	s := shape{
 		label: "duration", example: "30s",
-		json: map[string]any{"type": "string", "pattern": `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`},
+		about: `A number with its unit, or several: "500ms", "30s", "1h30m". Units are ns, us, ms, s, m and h; a number alone is refused.`,
+		json:  map[string]any{"type": "string", "pattern": `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`},
 	}
 	const hint = `Write a number with its unit, such as "500ms", "30s" or "1h30m".`
 	rule := word(s, hint, func(text string) (time.Duration, error) {
@@ -199,7 +202,11 @@ func units() []struct {
 }
 
 func sizeRule() rule[int64] {
-	s := shape{label: "size", example: "512MiB", json: map[string]any{"type": "string", "pattern": `^[0-9]+(\.[0-9]+)? ?(B|KiB|MiB|GiB|KB|MB|GB)$`}}
+	s := shape{
+		label: "size", example: "512MiB",
+		about: `A number with its unit: "512MiB", "1.5GB". KiB, MiB and GiB are powers of 1024; KB, MB and GB of 1000; B is one byte.`,
+		json:  map[string]any{"type": "string", "pattern": `^[0-9]+(\.[0-9]+)? ?(B|KiB|MiB|GiB|KB|MB|GB)$`},
+	}
 	number := regexp.MustCompile(`^[0-9]{1,15}(\.[0-9]{1,9})?$`)
 	const hint = `Write a number with its unit, such as "512MiB" or "1.5GB"; the units are B, KiB, MiB, GiB, KB, MB, GB.`
 	rule := word(s, hint, func(text string) (int64, error) {
@@ -231,7 +238,7 @@ func sizeRule() rule[int64] {
 // urlPathRule is the path of a request; with a query where that makes sense.
 func urlPathRule(query bool) rule[string] {
 	const hint = `Write the path alone, beginning with "/", such as "/healthz".`
-	return wordOf("URL path", "/healthz", "^/", hint, func(text string) error {
+	r := wordOf("URL path", "/healthz", "^/", hint, func(text string) error {
 		switch {
 		case !strings.HasPrefix(text, "/"):
 			return fmt.Errorf(`%s does not begin with "/"`, quote(text))
@@ -245,6 +252,8 @@ func urlPathRule(query bool) rule[string] {
 		}
 		return nil
 	})
+	r.about = `A path that begins with "/".`
+	return r
 }
 
 // prefixRule is a path prefix that a service answers.
@@ -267,7 +276,7 @@ func prefixRule() rule[string] {
 // fileRule is a path inside the release or checkout; a pattern where wanted.
 func fileRule(label, example string, pattern bool) rule[string] {
 	const hint = "Write a path inside the repository, such as \"static\" or \"bin/*\"."
-	return wordOf(label, example, "", hint, func(text string) error {
+	r := wordOf(label, example, "", hint, func(text string) error {
 		clean := path.Clean(text)
 		switch {
 		case text == "" || strings.ContainsAny(text, "\x00\\"):
@@ -280,12 +289,14 @@ func fileRule(label, example string, pattern bool) rule[string] {
 		}
 		return nil
 	})
+	r.about = "A path inside the repository; in lists also a pattern with * and ?."
+	return r
 }
 
 func variableRule() rule[string] {
 	pattern := regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	const hint = "Use letters, digits and underscores, not beginning with a digit, such as \"DATA_DIR\"."
-	return wordOf("variable", "DATA_DIR", pattern.String(), hint, func(text string) error {
+	r := wordOf("variable", "DATA_DIR", pattern.String(), hint, func(text string) error {
 		switch {
 		case !pattern.MatchString(text):
 			return fmt.Errorf("%s is not the name of a variable", quote(text))
@@ -294,6 +305,8 @@ func variableRule() rule[string] {
 		}
 		return nil
 	})
+	r.about = "Letters, digits and underscores, not beginning with a digit. PORT, HOST and what begins with NOON_ are noon's own."
+	return r
 }
 
 func headerRule() rule[string] {
@@ -327,6 +340,6 @@ func domainRule() rule[string] {
 // anyRule is whatever JSON can hold. Numbers are float64, as they are after
 // the app has been stored and read again.
 func anyRule() rule[any] {
-	s := shape{label: "value", example: "100", json: map[string]any{}}
+	s := shape{label: "JSON value", example: "100", about: "Anything that JSON can hold. Numbers have at most 15 digits.", json: map[string]any{}}
 	return rule[any]{s, func(d *decoder, v value) (any, bool) { return d.anything(v) }}
 }

@@ -35,6 +35,9 @@ func smokeRule() rule[noon.Smoke] {
 		key("expect", expectRule(), func(s *smoke) *noon.Expect { return &s.Expect },
 			"What the answer has to be. Everything that is written has to hold.").or("{}"),
 	}, oneTarget)
+	written.json = map[string]any{"oneOf": []any{
+		map[string]any{"required": []any{"get"}}, map[string]any{"required": []any{"post"}}, map[string]any{"required": []any{"path"}},
+	}}
 	return rule[noon.Smoke]{written.shape, func(d *decoder, v value) (noon.Smoke, bool) {
 		s, ok := written.read(d, v)
 		switch {

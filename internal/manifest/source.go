@@ -152,8 +152,7 @@ func (d *decoder) syntax(err error) {
 		}
 	}
 	at, message := spot{1, 1}, err.Error()
-	var syntax yaml.Error
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[yaml.Error](err); ok {
 		message = syntax.GetMessage()
 		if t := syntax.GetToken(); t != nil {
 			at = spotOf(t)

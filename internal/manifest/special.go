@@ -11,9 +11,13 @@ import (
 	"github.com/noon-deploy/noon"
 )
 
+const commandAbout = `A text, split at blanks as a shell would, with quotes and backslashes; or a list of arguments.
+No shell is run: nothing is expanded, and |, &, ;, <, >, $NAME and backquotes outside of single quotes are refused.
+For a shell write [sh, -c, "…"]. A relative program with a slash is a file of the release.`
+
 // commandRule is an argv: a list, or a text that is split as a shell would.
 func commandRule() rule[[]string] {
-	s := shape{label: "command", example: "./shop web", json: map[string]any{"oneOf": []any{
+	s := shape{label: "command", example: "./shop web", about: commandAbout, json: map[string]any{"oneOf": []any{
 		map[string]any{"type": "string", "minLength": 1},
 		map[string]any{"type": "array", "items": map[string]any{"type": "string"}, "minItems": 1},
 	}}}
@@ -49,7 +53,8 @@ func (s shape) arguments(d *decoder, v value, r rule[[]string]) ([]string, bool)
 
 // runnable refuses an argv that no host could start.
 func (d *decoder) runnable(v value, argv []string) bool {
-	message, hint := "", `Write what to run, such as "./shop web".`
+	var message string
+	hint := `Write what to run, such as "./shop web".`
 	switch {
 	case len(argv) == 0 || strings.TrimSpace(argv[0]) == "":
 		message = "the command is empty"
@@ -74,7 +79,7 @@ func assignment(arg string) bool {
 }
 
 func zoneRule() rule[string] {
-	return wordOf("time zone", "Europe/Berlin", "", `Write an IANA name, such as "Europe/Berlin", or UTC.`, func(text string) error {
+	r := wordOf("time zone", "Europe/Berlin", "", `Write an IANA name, such as "Europe/Berlin", or UTC.`, func(text string) error {
 		if text != "" && text != "Local" {
 			if _, err := time.LoadLocation(text); err == nil {
 				return nil
@@ -82,12 +87,16 @@ func zoneRule() rule[string] {
 		}
 		return fmt.Errorf("%s is not a known time zone", quote(text))
 	})
+	r.about = `A name of the IANA time zone database, such as "Europe/Berlin", or UTC.`
+	return r
 }
 
 // scheduleRule is when a job runs.
 func scheduleRule() rule[string] {
 	const hint = `Write five fields (minute, hour, day, month, weekday), such as "0 3 * * *" for three at night, or "@every 10m".`
-	return wordOf("schedule", `"0 3 * * *"`, "", hint, validSchedule)
+	r := wordOf("schedule", `"0 3 * * *"`, "", hint, validSchedule)
+	r.about = `Five cron fields (minute, hour, day of the month, month, weekday); @hourly, @daily, @weekly, @monthly, @yearly; or "@every 10m" in whole seconds.`
+	return r
 }
 
 func validSchedule(text string) error {
@@ -170,7 +179,7 @@ func hostRule() rule[string] {
 
 // clockRule is a time of day, in minutes since midnight.
 func clockRule() rule[int] {
-	s := shape{label: "time of day", example: `"09:00"`, json: map[string]any{"type": "string", "pattern": `^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$`}}
+	s := shape{label: "time of day", example: `"09:00"`, about: `Hours and minutes, such as "09:00"; the end of the day is "24:00".`, json: map[string]any{"type": "string", "pattern": `^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$`}}
 	return word(s, `Write hours and minutes in quotes, such as "09:00"; the end of the day is "24:00".`, func(text string) (int, error) {
 		if text == "24:00" {
 			return 24 * 60, nil

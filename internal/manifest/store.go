@@ -9,7 +9,7 @@ import (
 
 func storeRule() rule[noon.Store] {
 	kind := nameRule()
-	kind.label, kind.example = "kind", "sqlite"
+	kind.example = "sqlite"
 	return object("store", []field[noon.Store]{
 		key("kind", kind, func(s *noon.Store) *string { return &s.Kind },
 			"What it is: sqlite, postgres, redis, files …").must(),

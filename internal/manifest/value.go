@@ -103,7 +103,7 @@ func (d *decoder) entries(v value, label string) ([]entry, bool) {
 	case *ast.MappingValueNode:
 		pairs = []*ast.MappingValueNode{n}
 	default:
-		d.wrong(v.at, v.path, fmt.Sprintf("%s is a map (%s), not %s", subject(v.path), label, v.what()),
+		d.wrong(v.at, v.path, fmt.Sprintf("%s has to be a map (%s), not %s", subject(v.path), label, v.what()),
 			`Write keys with their values below it, indented: "key: value".`)
 		return nil, false
 	}
@@ -144,12 +144,22 @@ func (d *decoder) items(v value, label, example string) ([]value, bool) {
 // mistyped records a value of the wrong type.
 func (d *decoder) mistyped(v value, label, example string) {
 	hint := "Write it like this: " + example
-	message := fmt.Sprintf("%s is %s, not %s", subject(v.path), label, v.what())
+	message := fmt.Sprintf("%s has to be %s, not %s", subject(v.path), article(label), v.what())
 	if v.what() == "nothing" {
 		message = fmt.Sprintf("%s has no value", subject(v.path))
 		hint = "Give it one, or remove the key. " + hint
 	}
 	d.wrong(v.at, v.path, message, hint)
+}
+
+func article(label string) string {
+	switch {
+	case label == "true or false", strings.HasSuffix(label, "s") && !strings.HasPrefix(label, "list"):
+		return label
+	case strings.ContainsRune("aeio", rune(label[0])):
+		return "an " + label
+	}
+	return "a " + label
 }
 
 // subject names a place in messages.
