@@ -1,41 +1,93 @@
 // Package atomicfile replaces a file so that after a crash or a power loss
 // either the old or the new content is there, whole.
+//
+// The order is what makes it so: the content is synced before the rename, or
+// the new name may come to hold a torn file; the directory is synced after it,
+// or an acknowledged write may be undone.
 package atomicfile
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
+// FS is the part of a file system that [WriteFS] needs. It is a seam for
+// tests, which lose power at every point of it.
+type FS interface {
+	CreateTemp(dir, pattern string) (File, error)
+	Rename(from, to string) error
+	Remove(path string) error
+	SyncDir(dir string) error
+}
+
+// File is the part of an *os.File that [WriteFS] needs.
+type File interface {
+	io.WriteCloser
+	Name() string
+	Chmod(perm os.FileMode) error
+	Sync() error
+}
+
+// OS is the real file system.
+type OS struct{}
+
+// CreateTemp is os.CreateTemp.
+func (OS) CreateTemp(dir, pattern string) (File, error) { return os.CreateTemp(dir, pattern) }
+
+// Rename is os.Rename.
+func (OS) Rename(from, to string) error { return os.Rename(from, to) }
+
+// Remove is os.Remove.
+func (OS) Remove(path string) error { return os.Remove(path) }
+
+// SyncDir is SyncDir.
+func (OS) SyncDir(dir string) error { return SyncDir(dir) }
+
 // Write replaces the content of path: temporary file in the same directory,
-// fsync, rename, fsync of the directory.
+// fsync, rename, fsync of the directory. When it returns nil the new content
+// outlasts a power loss. When it returns an error the old content is in place
+// and nothing is left over, unless the directory could not be synced: then the
+// new content is in place and may not outlast a power loss.
 func Write(path string, data []byte, perm os.FileMode) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer os.Remove(tmp.Name()) // a no-op once it was renamed
-	_, err = tmp.Write(data)
-	if err == nil {
-		err = tmp.Chmod(perm)
-	}
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err == nil {
-		err = SyncDir(filepath.Dir(path))
-	}
-	if err != nil {
+	return WriteFS(OS{}, path, data, perm)
+}
+
+// WriteFS is Write on another file system.
+func WriteFS(fsys FS, path string, data []byte, perm os.FileMode) error {
+	if err := replace(fsys, path, data, perm); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
+}
+
+func replace(fsys FS, path string, data []byte, perm os.FileMode) error {
+	dir := filepath.Dir(path)
+	tmp, err := fsys.CreateTemp(dir, "."+filepath.Base(path)+suffix+"*")
+	if err != nil {
+		return err
+	}
+	err = errors.Join(fill(tmp, data, perm), tmp.Close())
+	if err == nil {
+		err = fsys.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, fsys.Remove(tmp.Name()))
+	}
+	return fsys.SyncDir(dir)
+}
+
+func fill(f File, data []byte, perm os.FileMode) error {
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := f.Chmod(perm); err != nil {
+		return err
+	}
+	return f.Sync()
 }
 
 // SyncDir makes the entries of a directory durable.
@@ -44,6 +96,26 @@ func SyncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	return d.Sync()
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// suffix is between a file's name and the random part of its temporary one.
+const suffix = ".tmp-"
+
+// Sweep removes the temporary files that writers of a directory left behind
+// when they were killed. Nobody may be writing there meanwhile.
+func Sweep(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("sweep %s: %w", dir, err)
+	}
+	for _, e := range entries {
+		if !e.Type().IsRegular() || !strings.HasPrefix(e.Name(), ".") || !strings.Contains(e.Name(), suffix) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("sweep %s: %w", dir, err)
+		}
+	}
+	return nil
 }

@@ -9,6 +9,11 @@
 // Without it, Point costs one comparison. NOON_FAULT_LOG names a file to which
 // the name of the point is appended just before the process dies, so that a
 // test knows what it has covered.
+//
+// A point is named by who passes it, what is done and the side of it:
+// "ledger.record.before", "ledger.record.commit", "ledger.record.after". A
+// test that runs a scenario with *:1, *:2, … until the process ends by itself
+// has died once at every point of it, whatever points there are.
 package fault
 
 import (
@@ -42,18 +47,20 @@ func parse(spec, log string) (*Points, error) {
 	}
 	name, count, counted := strings.Cut(spec, ":")
 	n := int64(1)
+	var err error
 	if counted {
-		var err error
-		if n, err = strconv.ParseInt(count, 10, 64); err != nil || n < 1 {
-			return nil, fmt.Errorf("%s=%q: want NAME, NAME:COUNT or *:COUNT", Env, spec)
-		}
+		n, err = strconv.ParseInt(count, 10, 64)
+	}
+	if name == "" || err != nil || n < 1 {
+		return nil, fmt.Errorf("%s=%q: want NAME, NAME:COUNT or *:COUNT", Env, spec)
 	}
 	p := &Points{name: name, log: log}
 	p.left.Store(n)
 	return p, nil
 }
 
-// Point is passed on both sides of every effect and journal write.
+// Point is passed on both sides of every effect and journal write. It kills
+// the process if this is the time and place that was asked for.
 func (p *Points) Point(name string) {
 	if p == nil || (p.name != "*" && p.name != name) || p.left.Add(-1) != 0 {
 		return
