@@ -3,6 +3,7 @@ package fault_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,12 +23,12 @@ func TestMain(m *testing.M) {
 	}
 	points, err := fault.FromEnv()
 	if err != nil {
-		os.Stderr.WriteString(err.Error())
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	for _, name := range strings.Fields(passes) {
+	for _, name := range strings.FieldsSeq(passes) {
 		points.Point(name)
-		os.Stdout.WriteString(name + "\n")
+		fmt.Fprintln(os.Stdout, name)
 	}
 	os.Exit(0)
 }
