@@ -1,0 +1,156 @@
+package proxy
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/noon-deploy/noon"
+)
+
+// query is what of a request decides where it goes.
+type query struct {
+	host    string // normal
+	path    string
+	preview string // token, "" for users
+	id      string // of the visitor, for shares; "" until one is needed
+	issued  bool   // id was made here and goes back as a cookie
+}
+
+// verdict is what became of an attempt to claim an endpoint.
+type verdict int
+
+const (
+	claimed     verdict = iota
+	noEndpoint          // the revision has none that could be tried now
+	unknownHost         // no site answers for the host
+	unknownPath         // no service of the site answers for the path
+	unknownView         // the preview token is not known
+	nothingLive         // the site has no release that serves users
+	maybeBroken         // no site answers for the host, but one could not be read
+)
+
+// target is where a request belongs.
+type target struct {
+	site     *siteView
+	revision noon.Revision
+	pool     []*endpoint
+	shared   bool // several revisions have a share
+}
+
+// claim finds an endpoint for q that is not in tried and counts the request
+// in. The count is taken before the snapshot is seen to be still current:
+// after a swap nothing new is counted in from the snapshot before, and whoever
+// waits for an endpoint to become idle sees everything that was.
+func (p *Proxy) claim(q *query, tried []*endpoint) (*endpoint, target, *snapshot, verdict) {
+	for {
+		snap := p.snap.Load()
+		t, v := snap.resolve(q)
+		if v != claimed {
+			return nil, t, snap, v
+		}
+		e := choose(t.pool, tried)
+		if e == nil {
+			return nil, t, snap, noEndpoint
+		}
+		e.work.add(1)
+		if p.snap.Load() == snap {
+			return e, t, snap, claimed
+		}
+		e.work.add(-1)
+	}
+}
+
+// resolve finds the endpoints that may answer q.
+func (s *snapshot) resolve(q *query) (target, verdict) {
+	table := s.table(q.host)
+	if table == nil {
+		if s.broken {
+			return target{}, maybeBroken
+		}
+		return target{}, unknownHost
+	}
+	route, ok := table.route(q.path)
+	if !ok {
+		return target{}, unknownPath
+	}
+	t := target{site: route.site}
+	revision, v := route.site.revision(table, q, &t.shared)
+	if v != claimed {
+		return t, v
+	}
+	t.revision = revision
+	t.pool = route.site.pools[poolKey{revision, route.service}]
+	return t, claimed
+}
+
+// revision picks the revision for q: by preview, or else by share.
+func (v *siteView) revision(table *hostTable, q *query, shared *bool) (noon.Revision, verdict) {
+	if q.preview != "" {
+		site, revision, ok := table.preview(q.preview)
+		if !ok {
+			return noon.Revision{}, unknownView
+		}
+		if site == v {
+			return revision, claimed
+		}
+		// The token is that of another site under the same host name.
+	}
+	switch len(v.shares) {
+	case 0:
+		return noon.Revision{}, nothingLive
+	case 1:
+		return v.shares[0].Revision, claimed
+	}
+	*shared = true
+	if q.id == "" {
+		q.id, q.issued = newVisitor(), true
+	}
+	return byShare(v.shares, bucket(v.salt, q.id)), claimed
+}
+
+// choose takes the less busy of two at random, among those that could be
+// reached lately if there are any.
+func choose(pool, tried []*endpoint) *endpoint {
+	switch len(pool) {
+	case 0:
+		return nil
+	case 1:
+		if slices.Contains(tried, pool[0]) {
+			return nil
+		}
+		return pool[0]
+	}
+	i := rand.IntN(len(pool))
+	j := rand.IntN(len(pool) - 1)
+	if j >= i {
+		j++
+	}
+	now := time.Now().UnixNano()
+	a, b := pool[i], pool[j]
+	if b.load() < a.load() {
+		a, b = b, a
+	}
+	for _, e := range [2]*endpoint{a, b} {
+		if e.avoid.Load() < now && !slices.Contains(tried, e) {
+			return e
+		}
+	}
+	return chooseLeast(pool, tried, now)
+}
+
+// chooseLeast looks at all: the reachable come first, then the less busy.
+func chooseLeast(pool, tried []*endpoint, now int64) *endpoint {
+	var best *endpoint
+	bestAvoided := false
+	for _, e := range pool {
+		if slices.Contains(tried, e) {
+			continue
+		}
+		avoided := e.avoid.Load() >= now
+		if best == nil || bestAvoided && !avoided || bestAvoided == avoided && e.load() < best.load() {
+			best, bestAvoided = e, avoided
+		}
+	}
+	return best
+}

@@ -1,0 +1,15 @@
+// Package proxy is the data plane of one machine: it takes the requests of
+// users and sends each to an instance.
+//
+// It is a process of its own. What it serves is an immutable snapshot of all
+// sites behind one atomic pointer; [Client.Route] replaces the part of one
+// site, on disk first, and returns once no request can be claimed from the
+// snapshot before. A request claims its endpoint by counting itself in and
+// looking again whether the snapshot is still the current one, so that a drain
+// can not miss it; it is sent outside of any lock.
+//
+// A proxy is replaced without losing a connection: the successor inherits the
+// listening sockets ([Client.Upgrade], [Inherit]), and the one before finishes
+// what it has. Until it is gone it still follows every change of routes, and
+// its work is part of what [Client.Status] and [Client.Drain] tell.
+package proxy

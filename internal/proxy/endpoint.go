@@ -1,0 +1,118 @@
+package proxy
+
+import (
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/noon-deploy/noon"
+)
+
+// streamUnit is what one stream adds to endpoint.work: requests are counted in
+// the low half, streams in the high half, so that one that turns from a request
+// into a stream is never missed between the two.
+const streamUnit = int64(1) << 32
+
+// avoidFor is how long an endpoint that could not be reached is only chosen
+// when there is no other.
+const avoidFor = time.Second
+
+// endpoint is one incarnation of an instance. It outlives snapshots: as long
+// as it is routed or has work there is exactly one endpoint of an ID.
+type endpoint struct {
+	noon.Endpoint
+	site   noon.Site
+	work   gauge
+	served atomic.Int64
+	failed atomic.Int64
+	avoid  atomic.Int64 // unix nanoseconds until which others are preferred
+
+	kept   *http.Transport // requests that may be repeated: connections are kept
+	once   *http.Transport // all others: a connection each
+	stream *http.Transport // upgrades and event streams: a connection each, no limit to the first byte
+
+	mu    sync.Mutex
+	first *exchange // those in flight, so that a drain can end them at its limit
+	cut   bool      // a drain has reached its limit: end whatever still comes
+}
+
+func newEndpoint(site noon.Site, e noon.Endpoint, limits Limits) *endpoint {
+	return &endpoint{
+		Endpoint: e,
+		site:     site,
+		kept:     newTransport(true, limits.FirstByte),
+		once:     newTransport(false, limits.FirstByte),
+		stream:   newTransport(false, 0),
+	}
+}
+
+// load is the number of requests and streams in flight.
+func (e *endpoint) load() int64 {
+	n := e.work.n.Load()
+	return n>>32 + n&(streamUnit-1)
+}
+
+func (e *endpoint) status(routed bool) noon.EndpointStatus {
+	n := e.work.n.Load()
+	return noon.EndpointStatus{
+		ID: e.ID, Revision: e.Revision, Service: e.Service, Routed: routed,
+		Requests: int(n & (streamUnit - 1)), Streams: int(n >> 32),
+		Served: e.served.Load(), Failed: e.failed.Load(),
+	}
+}
+
+// enter registers an exchange that has been counted in.
+func (e *endpoint) enter(x *exchange) {
+	e.mu.Lock()
+	x.prev, x.next = nil, e.first
+	if e.first != nil {
+		e.first.prev = x
+	}
+	e.first = x
+	cut := e.cut
+	e.mu.Unlock()
+	if cut {
+		x.end()
+	}
+}
+
+// leave undoes enter.
+func (e *endpoint) leave(x *exchange) {
+	e.mu.Lock()
+	if x.prev != nil {
+		x.prev.next = x.next
+	} else {
+		e.first = x.next
+	}
+	if x.next != nil {
+		x.next.prev = x.prev
+	}
+	x.prev, x.next = nil, nil
+	e.mu.Unlock()
+}
+
+// endAll ends what is in flight and whatever is still about to be registered.
+func (e *endpoint) endAll() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.cut = true
+	for x := e.first; x != nil; x = x.next {
+		x.end()
+	}
+}
+
+// revive lets an endpoint that was drained take requests again.
+func (e *endpoint) revive() {
+	e.mu.Lock()
+	e.cut = false
+	e.mu.Unlock()
+}
+
+// retire closes the connections to the instance that carry nothing. Those that
+// do are closed when they become idle.
+func (e *endpoint) retire() {
+	e.kept.CloseIdleConnections()
+	e.once.CloseIdleConnections()
+	e.stream.CloseIdleConnections()
+}

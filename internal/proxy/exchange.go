@@ -1,0 +1,101 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// endGrace is how long a stream has to say good-bye when it is ended, and how
+// long a client has to take what was already on the way to it.
+const endGrace = time.Second
+
+// errEnded is the cause when a drain reached its limit.
+var errEnded = errors.New("the instance is being stopped and its time to finish is over")
+
+// exchange is one request on its way: from the claim until the last byte of
+// the answer has been handed to the client's connection.
+type exchange struct {
+	proxy  *Proxy
+	query  query
+	cancel context.CancelCauseFunc
+	writer *http.ResponseController
+	body   *replayBody // nil: the request has none
+	repeat bool        // may be sent again although it was sent
+
+	target   target
+	endpoint *endpoint // claimed, nil before
+	streams  bool      // counted as a stream
+
+	next, prev *exchange // under endpoint.mu
+
+	mu       sync.Mutex
+	upgraded *upgradedConn // the client's connection once the protocol was switched
+	ended    bool
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+// take makes e, which was counted in, the exchange's endpoint.
+func (x *exchange) take(e *endpoint, t target) {
+	x.endpoint, x.target = e, t
+	e.enter(x)
+}
+
+// drop gives the endpoint back.
+func (x *exchange) drop() {
+	e := x.endpoint
+	if e == nil {
+		return
+	}
+	x.endpoint = nil
+	e.leave(x)
+	if x.streams {
+		x.streams = false
+		e.work.add(-streamUnit)
+		return
+	}
+	e.work.add(-1)
+}
+
+// becomeStream counts the exchange as a stream from now on.
+func (x *exchange) becomeStream() {
+	if !x.streams {
+		x.streams = true
+		x.endpoint.work.add(streamUnit - 1)
+	}
+}
+
+// end stops the exchange as kindly as its protocol allows. It does not block.
+func (x *exchange) end() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.ended {
+		return
+	}
+	x.ended = true
+	if x.upgraded != nil {
+		x.upgraded.goAway(func() { x.cancel(errEnded) })
+		return
+	}
+	// A client that does not read must not hold it up.
+	_ = x.writer.SetWriteDeadline(time.Now().Add(endGrace)) // not all connections have one
+	x.cancel(errEnded)
+}
+
+// upgrade notes the client's connection; from now on end speaks its protocol.
+func (x *exchange) upgrade(c *upgradedConn) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.upgraded = c
+	if x.ended {
+		c.goAway(func() { x.cancel(errEnded) })
+	}
+}

@@ -1,0 +1,171 @@
+package proxy
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/noon-deploy/noon"
+)
+
+const (
+	releaseHeader = "Noon-Release"
+	requestHeader = "X-Request-Id"
+	maxRequestID  = 128
+)
+
+// ServeHTTP takes a request from a user.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.active.add(1)
+	defer p.active.add(-1)
+	if p.draining.Load() && r.Header.Get("Upgrade") == "" {
+		// Tells the client that the next request needs a new connection, which is
+		// then the successor's. This one stays open until the client has seen it.
+		w.Header().Set("Connection", "close")
+	}
+	switch {
+	case r.Method == http.MethodConnect:
+		writePage(w, r, http.StatusMethodNotAllowed, "This is not a forward proxy.")
+	case strings.HasPrefix(r.URL.Path, previewPath):
+		p.servePreview(w, r)
+	default:
+		p.forward(w, r)
+	}
+}
+
+// forward sends the request upstream and the answer back.
+func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	x := &exchange{proxy: p, cancel: cancel, writer: http.NewResponseController(w)}
+	x.query = query{host: normalHost(r.Host), path: r.URL.Path}
+	readCookies(r.Header, &x.query)
+	if token := r.Header.Get(previewHeader); token != "" {
+		x.query.preview = token
+	}
+	x.setBody(r)
+	defer x.drop()
+	if protocol := r.Header.Get("Upgrade"); protocol != "" {
+		w = &upgradeWriter{ResponseWriter: w, exchange: x, protocol: protocol}
+	}
+	if p.log.Enabled(ctx, slog.LevelDebug) {
+		seen := &seenWriter{ResponseWriter: w}
+		w = seen
+		defer p.logAccess(ctx, x, r, seen, time.Now())
+	}
+	p.reverse.ServeHTTP(w, r.WithContext(context.WithValue(ctx, exchangeKey{}, x)))
+}
+
+// setBody decides whether the request may be sent twice, and makes its body
+// one that can be started again while nothing of it was sent.
+func (x *exchange) setBody(r *http.Request) {
+	if r.ContentLength == 0 {
+		switch r.Method {
+		case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+			x.repeat = true
+		}
+		return
+	}
+	// An instance may begin to answer before it has read everything.
+	_ = x.writer.EnableFullDuplex() // HTTP/2 is so anyway
+	x.body = &replayBody{}
+}
+
+// newReverse makes the part that copies headers and bodies.
+func (p *Proxy) newReverse() *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Rewrite:        rewrite,
+		Transport:      p,
+		ModifyResponse: p.modifyResponse,
+		ErrorHandler:   p.writeFailure,
+		FlushInterval:  -1,
+		BufferPool:     &buffers{sync.Pool{New: func() any { return new([bufferSize]byte) }}},
+		ErrorLog:       slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// rewrite makes the upstream request: what it says of the client is noon's
+// word, never the client's.
+func rewrite(r *httputil.ProxyRequest) {
+	r.Out.URL.Scheme = "http"
+	r.Out.URL.Host = r.In.Host // RoundTrip puts the endpoint's address
+	r.Out.URL.RawQuery = r.In.URL.RawQuery
+	r.Out.Host = r.In.Host
+	r.SetXForwarded()
+	r.Out.Header.Del(previewHeader)
+	if id := r.In.Header.Get(requestHeader); !validRequestID(id) {
+		r.Out.Header.Set(requestHeader, rand.Text())
+	}
+}
+
+func validRequestID(id string) bool {
+	if id == "" || len(id) > maxRequestID {
+		return false
+	}
+	for _, c := range []byte(id) {
+		if c <= ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// modifyResponse marks the answer with its release and watches streams.
+func (p *Proxy) modifyResponse(res *http.Response) error {
+	x := exchangeOf(res.Request.Context())
+	res.Header.Set(releaseHeader, noon.ReleaseName(x.endpoint.Revision.Release))
+	if x.target.shared && x.query.issued && x.query.preview == "" {
+		res.Header.Add("Set-Cookie", x.query.visitorCookie(res.Request.TLS != nil))
+	}
+	switch {
+	case res.StatusCode == http.StatusSwitchingProtocols:
+		x.becomeStream()
+		return nil
+	case isEventStream(res.Header.Get("Content-Type")):
+		x.becomeStream()
+		res.Body = &eventBody{ReadCloser: res.Body, ctx: res.Request.Context}
+	}
+	if p.draining.Load() {
+		res.Header.Set("Connection", "close")
+	}
+	return nil
+}
+
+func isEventStream(contentType string) bool {
+	if !strings.Contains(contentType, "event-stream") {
+		return false
+	}
+	kind, _, _ := mime.ParseMediaType(contentType) // an unreadable parameter does not change the kind
+	return kind == "text/event-stream"
+}
+
+// eventBody ends like a finished answer when a drain ends it: the client
+// connects again and goes on from its last event.
+type eventBody struct {
+	io.ReadCloser
+	ctx func() context.Context
+}
+
+func (b *eventBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && errors.Is(context.Cause(b.ctx()), errEnded) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+const bufferSize = 32 << 10
+
+// buffers are given back between answers.
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) Get() []byte  { return b.pool.Get().(*[bufferSize]byte)[:] }
+func (b *buffers) Put(p []byte) { b.pool.Put((*[bufferSize]byte)(p)) }

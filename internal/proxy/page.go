@@ -1,0 +1,111 @@
+package proxy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+const unknownPreview = "No release can be previewed with this token. It may have been deployed or withdrawn."
+
+// refusal is a request that belongs nowhere.
+type refusal struct{ verdict verdict }
+
+func (r *refusal) Error() string { _, text := r.page(); return text }
+
+func (r *refusal) page() (int, string) {
+	switch r.verdict {
+	case unknownView:
+		return http.StatusNotFound, unknownPreview
+	case unknownPath:
+		return http.StatusNotFound, "No service answers for this path."
+	case nothingLive:
+		return http.StatusServiceUnavailable, "No release is live here yet."
+	default:
+		return http.StatusNotFound, "No application answers for this host name."
+	}
+}
+
+// statusClientGone is what nginx made common for a client that left; nobody
+// receives it.
+const statusClientGone = 499
+
+// writeFailure answers a request that no instance has answered.
+func (p *Proxy) writeFailure(w http.ResponseWriter, r *http.Request, err error) {
+	status, text := failurePage(r.Context(), err)
+	if status == statusClientGone {
+		w.WriteHeader(status)
+		return
+	}
+	if status >= http.StatusInternalServerError {
+		p.log.WarnContext(r.Context(), "request failed", "host", r.Host, "path", r.URL.Path, "status", status, "err", err)
+	}
+	if p.draining.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	writePage(w, r, status, text)
+}
+
+func failurePage(ctx context.Context, err error) (int, string) {
+	var refused *refusal
+	var timeout net.Error
+	switch {
+	case errors.As(err, &refused):
+		return refused.page()
+	case errors.Is(context.Cause(ctx), errEnded):
+		return http.StatusServiceUnavailable, "The instance that worked on this request had to stop. Please try again."
+	case ctx.Err() != nil:
+		return statusClientGone, ""
+	case errors.Is(err, errNoEndpoint):
+		return http.StatusServiceUnavailable, "The application is not ready. Please try again in a moment."
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return http.StatusGatewayTimeout, "The application did not answer in time."
+	default:
+		return http.StatusBadGateway, "The application did not answer."
+	}
+}
+
+// retryAfter is what clients are told to wait, in seconds.
+const retryAfter = 2
+
+// writePage writes a short page in the form that the client prefers.
+func writePage(w http.ResponseWriter, r *http.Request, status int, text string) {
+	title := http.StatusText(status)
+	kind, body := "text/plain; charset=utf-8", fmt.Sprintf("%d %s\n%s\n", status, title, text)
+	switch accept := r.Header.Get("Accept"); {
+	case strings.Contains(accept, "text/html"):
+		kind = "text/html; charset=utf-8"
+		body = fmt.Sprintf(pageHTML, status, html.EscapeString(title), html.EscapeString(title), html.EscapeString(text))
+	case strings.Contains(accept, "json"):
+		kind = "application/json"
+		data, err := json.Marshal(map[string]any{"status": status, "error": text})
+		if err != nil {
+			data = []byte("{}") // not reached: an int and a string
+		}
+		body = string(data) + "\n"
+	}
+	h := w.Header()
+	h.Set("Content-Type", kind)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", strconv.Itoa(retryAfter))
+	}
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write([]byte(body)) // a client that left needs no page
+	}
+}
+
+const pageHTML = `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>%d %s</title>
+<style>body{font:18px/1.5 system-ui,sans-serif;max-width:34em;margin:20vh auto;padding:0 1em;color:#333}</style></head>
+<body><h1>%s</h1><p>%s</p></body></html>
+`

@@ -1,0 +1,352 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/fault"
+)
+
+// Config is what a proxy needs to know to begin.
+type Config struct {
+	Dir       string   // of its own; created if it does not exist
+	Listen    []string // addresses for users: "127.0.0.1:8080"
+	Control   string   // path of the socket that Client speaks to
+	Log       *slog.Logger
+	Faults    *fault.Points
+	Version   string
+	Inherited *Inherited // from Inherit; nil if no proxy came before
+	Limits    Limits
+}
+
+// Limits bound what the proxy waits for. Zero means the default.
+type Limits struct {
+	Hold      time.Duration // how long a request waits for a ready endpoint
+	HoldMost  int           // requests of one site that wait at the same time
+	FirstByte time.Duration // from the request to the answer's first byte, except for streams
+	Header    time.Duration // for a client to send a request's header
+	Idle      time.Duration // how long a client's connection may carry nothing
+	Stop      time.Duration // for requests in flight when Run's context ends
+	Linger    time.Duration // for what is left in a proxy that has a successor
+	Start     time.Duration // for a successor to become ready
+}
+
+func (l Limits) withDefaults() Limits {
+	set := func(d *time.Duration, value time.Duration) {
+		if *d == 0 {
+			*d = value
+		}
+	}
+	set(&l.Hold, 5*time.Second)
+	set(&l.FirstByte, time.Minute)
+	set(&l.Header, 10*time.Second)
+	set(&l.Idle, 75*time.Second)
+	set(&l.Stop, 10*time.Second)
+	set(&l.Linger, time.Hour)
+	set(&l.Start, 10*time.Second)
+	if l.HoldMost == 0 {
+		l.HoldMost = 1000
+	}
+	return l
+}
+
+// maxHeader bounds a request's header, in bytes.
+const maxHeader = 64 << 10
+
+// Proxy sends requests to instances. Open makes one.
+type Proxy struct {
+	cfg     Config
+	limits  Limits
+	log     *slog.Logger
+	store   store
+	reverse *httputil.ReverseProxy
+
+	snap        atomic.Pointer[snapshot]
+	heldUnknown atomic.Int64 // requests that wait for a site that could not be read
+	active      gauge        // requests in the handler
+	draining    atomic.Bool  // a successor takes the new connections
+
+	// changes serialises whatever replaces the snapshot or the process.
+	changes sync.Mutex
+	handed  bool // under changes: the successor's word counts
+
+	mu        sync.Mutex // short: protects the maps
+	sites     map[noon.Site]*siteState
+	endpoints map[string]*endpoint
+
+	lock      *os.File
+	listeners []namedListener
+	control   *net.UnixListener
+	users     *server
+	parts     *server       // noon's own
+	private   *server       // control of a proxy that has a successor
+	over      chan struct{} // closed once a successor has taken over
+}
+
+// siteState is what is known of one site. The routing and what goes with it
+// change under Proxy.changes and Proxy.mu.
+type siteState struct {
+	routing noon.Routing
+	removed bool   // only the fence is kept, so that nobody older brings it back
+	problem string // the configuration could not be read; the routing is empty
+	held    atomic.Int64
+}
+
+// Open locks the directory, reads the last good configuration of every site
+// and binds the listeners, or takes those that were inherited. It serves
+// nothing before Run.
+func Open(cfg Config) (*Proxy, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	p := &Proxy{
+		cfg: cfg, limits: cfg.Limits.withDefaults(), log: cfg.Log,
+		store: store{dir: cfg.Dir, faults: cfg.Faults},
+		sites: map[noon.Site]*siteState{}, endpoints: map[string]*endpoint{},
+		over: make(chan struct{}),
+	}
+	p.reverse = p.newReverse()
+	if err := p.open(); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *Proxy) open() error {
+	if err := checkSocketPath(p.cfg.Control); err != nil {
+		return err
+	}
+	var err error
+	if p.lock, err = lockDir(p.cfg.Dir, p.cfg.Inherited); err != nil {
+		return err
+	}
+	if p.sites, err = p.store.load(); err != nil {
+		return err
+	}
+	for _, state := range p.sites {
+		if state.problem != "" {
+			p.log.Error("configuration of a site can not be read", "site", state.routing.Site.String(), "err", state.problem)
+		}
+	}
+	p.publish()
+	if p.listeners, err = listenAll(p.cfg.Listen, p.cfg.Inherited); err != nil {
+		return err
+	}
+	if p.control, err = listenControl(p.cfg.Control, p.cfg.Inherited); err != nil {
+		return err
+	}
+	p.users = newServer(p, p.limits, slog.NewLogLogger(p.log.Handler(), slog.LevelWarn))
+	p.parts = newServer(p.controlHandler(false), p.limits, slog.NewLogLogger(p.log.Handler(), slog.LevelWarn))
+	return nil
+}
+
+// close gives back what open has taken.
+func (p *Proxy) close() {
+	for _, l := range p.listeners {
+		_ = l.Close() // nothing is lost: it may be closed already
+	}
+	if p.control != nil {
+		_ = p.control.Close()
+	}
+	if p.lock != nil {
+		_ = p.lock.Close()
+	}
+}
+
+// Addrs returns the addresses that users are served on.
+func (p *Proxy) Addrs() []net.Addr {
+	addrs := make([]net.Addr, len(p.listeners))
+	for i, l := range p.listeners {
+		addrs[i] = l.Addr()
+	}
+	return addrs
+}
+
+// Run serves until ctx ends, or until a successor has taken over and nothing
+// is left to finish. Without a successor, requests in flight get a moment.
+func (p *Proxy) Run(ctx context.Context) error {
+	defer p.close()
+	if err := p.cfg.Inherited.begin(); err != nil {
+		return err
+	}
+	for _, l := range p.listeners {
+		p.users.serve(l.Listener)
+	}
+	p.parts.serve(p.control)
+	p.cfg.Inherited.serving()
+	p.log.InfoContext(ctx, "proxy is serving", "version", p.cfg.Version, "pid", os.Getpid(), "addresses", fmt.Sprint(p.Addrs()))
+	var err error
+	select {
+	case <-ctx.Done():
+		err = p.stop(ctx)
+	case <-p.over:
+		err = p.finish(ctx)
+	case err = <-p.users.broken:
+		err = &noon.Error{Kind: noon.Internal, Op: "accept connections", Err: err, Hint: "The proxy stops; start it again."}
+	}
+	p.users.close()
+	p.parts.close()
+	p.closePrivate()
+	p.retireAll()
+	return err
+}
+
+// stop ends a proxy that has no successor.
+func (p *Proxy) stop(ctx context.Context) error {
+	p.draining.Store(true)
+	p.users.closeListeners()
+	p.parts.closeListeners()
+	// Taken so that no upgrade begins; one that is under way has ended.
+	p.changes.Lock()
+	handed := p.handed
+	p.handed = true
+	p.changes.Unlock()
+	if handed {
+		return p.finish(ctx)
+	}
+	left, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.limits.Stop)
+	defer cancel()
+	if p.active.wait(left) != nil {
+		p.endEverything()
+	}
+	_ = os.Remove(p.cfg.Control) // a stale socket is replaced by the next proxy anyway
+	return nil
+}
+
+// finish lets everything end that this process has begun, now that another one
+// takes what is new. Idle connections are not closed: their clients may be
+// sending at this moment. They are answered, and told to make a new one.
+func (p *Proxy) finish(ctx context.Context) error {
+	left, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.limits.Linger)
+	defer cancel()
+	told := context.AfterFunc(ctx, func() { time.AfterFunc(p.limits.Stop, cancel) })
+	defer told()
+	p.log.InfoContext(ctx, "a successor serves, finishing what is left", "pid", os.Getpid())
+	for {
+		if p.users.open.wait(left) != nil || p.active.wait(left) != nil {
+			p.endEverything()
+			break
+		}
+		// A connection that switched protocols is no longer open to the server but
+		// its handler is active; neither may have begun in between.
+		if p.users.open.n.Load() == 0 && p.active.n.Load() == 0 {
+			break
+		}
+	}
+	calls, cancelCalls := context.WithTimeout(context.WithoutCancel(ctx), callGrace)
+	defer cancelCalls()
+	if p.parts.open.wait(calls) != nil {
+		p.log.WarnContext(ctx, "a call was still open when the proxy ended")
+	}
+	return nil
+}
+
+// callGrace is how long calls of noon's own parts may take once the process
+// has nothing else to do.
+const callGrace = 2 * time.Second
+
+// endEverything ends what is in flight, as kindly as its protocol allows.
+func (p *Proxy) endEverything() {
+	p.mu.Lock()
+	endpoints := make([]*endpoint, 0, len(p.endpoints))
+	for _, e := range p.endpoints {
+		endpoints = append(endpoints, e)
+	}
+	p.mu.Unlock()
+	for _, e := range endpoints {
+		e.endAll()
+	}
+	last, cancel := context.WithTimeout(context.Background(), endGrace+time.Second)
+	defer cancel()
+	if err := p.active.wait(last); err != nil && !errors.Is(err, context.Canceled) {
+		p.log.Warn("requests had to be cut", "count", p.active.n.Load())
+	}
+}
+
+func (p *Proxy) retireAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range p.endpoints {
+		e.retire()
+	}
+}
+
+// server is an http.Server that is never shut down by Shutdown: that loses
+// requests (golang/go#75591). It knows how many connections are open.
+type server struct {
+	http      http.Server
+	open      gauge      // connections that have not ended or switched protocols
+	broken    chan error // first listener that failed by itself
+	mu        sync.Mutex
+	listeners []net.Listener
+	closing   bool
+	loops     sync.WaitGroup
+}
+
+func newServer(handler http.Handler, limits Limits, log *log.Logger) *server {
+	s := &server{broken: make(chan error, 1)}
+	s.http = http.Server{
+		Handler: handler, ReadHeaderTimeout: limits.Header, IdleTimeout: limits.Idle,
+		MaxHeaderBytes: maxHeader, ErrorLog: log, ConnState: s.connState,
+	}
+	return s
+}
+
+func (s *server) connState(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.open.add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.open.add(-1)
+	case http.StateActive, http.StateIdle:
+	}
+}
+
+// serve accepts connections until closeListeners.
+func (s *server) serve(l net.Listener) {
+	s.mu.Lock()
+	s.listeners = append(s.listeners, l)
+	s.mu.Unlock()
+	s.loops.Go(func() {
+		err := s.http.Serve(l)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.closing {
+			select {
+			case s.broken <- err:
+			default:
+			}
+		}
+	})
+}
+
+// closeListeners returns when every connection that was accepted is served.
+func (s *server) closeListeners() {
+	s.mu.Lock()
+	s.closing = true
+	listeners := s.listeners
+	s.listeners = nil
+	s.mu.Unlock()
+	for _, l := range listeners {
+		_ = l.Close() // what could be lost is with the successor's copy
+	}
+	s.loops.Wait()
+}
+
+// close ends every connection that is left.
+func (s *server) close() {
+	s.closeListeners()
+	_ = s.http.Close() // its listeners are closed already
+}

@@ -1,0 +1,147 @@
+package proxy
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/atomicfile"
+	"github.com/noon-deploy/noon/internal/fault"
+)
+
+// store keeps the last configuration of every site, one file each:
+//
+//	noon-routing 1 <sha256 of the rest> <bytes of the rest>\n<JSON>
+//
+// so that a file that was cut or altered is never taken for a good one, and a
+// bad one is the problem of its own site only.
+type store struct {
+	dir    string
+	faults *fault.Points
+}
+
+const storeMagic = "noon-routing 1 "
+
+// stored is the JSON of a file.
+type stored struct {
+	Routing noon.Routing `json:"routing"`
+	Removed bool         `json:"removed,omitempty"`
+}
+
+func (s store) sites() string { return filepath.Join(s.dir, "sites") }
+
+func (s store) path(site noon.Site) string { return filepath.Join(s.sites(), site.Key()+".json") }
+
+// save makes a site's configuration durable.
+func (s store) save(st stored) error {
+	data, err := encodeStored(st)
+	if err != nil {
+		return &noon.Error{Kind: noon.Internal, Op: "encode the routing of", Subject: st.Routing.Site.String(), Err: err}
+	}
+	s.faults.Point("proxy save before")
+	if err := atomicfile.Write(s.path(st.Routing.Site), data, 0o600); err != nil {
+		return &noon.Error{
+			Kind: noon.Failure, Op: "save the routing of", Subject: st.Routing.Site.String(), Err: err,
+			Hint: "Nothing was changed. Check that the disk is not full and " + s.dir + " may be written to, then try again.",
+		}
+	}
+	s.faults.Point("proxy save after")
+	return nil
+}
+
+// load reads all sites. A file that can not be used becomes a site with a
+// problem.
+func (s store) load() (map[noon.Site]*siteState, error) {
+	if err := os.MkdirAll(s.sites(), 0o700); err != nil {
+		return nil, &noon.Error{Kind: noon.Failure, Op: "read the proxy's sites", Subject: s.sites(), Err: err, Hint: "Check the permissions of the directory."}
+	}
+	entries, err := os.ReadDir(s.sites())
+	if err != nil {
+		return nil, &noon.Error{Kind: noon.Failure, Op: "read the proxy's sites", Subject: s.sites(), Err: err, Hint: "Check the permissions of the directory."}
+	}
+	sites := map[noon.Site]*siteState{}
+	for _, entry := range entries {
+		path := filepath.Join(s.sites(), entry.Name())
+		if strings.HasPrefix(entry.Name(), ".") {
+			_ = os.Remove(path) // a crash left it half written; the real file is whole
+			continue
+		}
+		key, ok := strings.CutSuffix(entry.Name(), ".json")
+		site, err := noon.ParseSiteKey(key)
+		if !ok || err != nil {
+			continue // not ours
+		}
+		sites[site] = loadSite(path, site)
+	}
+	resolveConflicts(sites)
+	return sites, nil
+}
+
+func loadSite(path string, site noon.Site) *siteState {
+	data, err := os.ReadFile(path)
+	var st stored
+	if err == nil {
+		st, err = decodeStored(data)
+	}
+	if err == nil && st.Routing.Site != site {
+		err = fmt.Errorf("it is the file of %v", st.Routing.Site)
+	}
+	if err == nil && !st.Removed {
+		err = validate(st.Routing)
+	}
+	if err != nil {
+		return brokenSite(site, fmt.Sprintf("%s can not be used: %v", path, err))
+	}
+	return &siteState{routing: st.Routing, removed: st.Removed}
+}
+
+func brokenSite(site noon.Site, problem string) *siteState {
+	return &siteState{routing: noon.Routing{Site: site}, problem: problem}
+}
+
+// resolveConflicts takes sites out whose domains and paths are those of
+// another one; Route never lets that happen, a restored backup may.
+func resolveConflicts(sites map[noon.Site]*siteState) {
+	for _, site := range slices.SortedFunc(maps.Keys(sites), func(a, b noon.Site) int { return strings.Compare(a.Key(), b.Key()) }) {
+		state := sites[site]
+		if other, what := conflict(sites, state.routing); what != "" && state.problem == "" && !state.removed {
+			sites[site] = brokenSite(site, fmt.Sprintf("%s is also routed to %v", what, other))
+		}
+	}
+}
+
+func encodeStored(st stored) ([]byte, error) {
+	body, err := json.Marshal(st)
+	if err != nil {
+		return nil, err
+	}
+	body = append(body, '\n')
+	sum := sha256.Sum256(body)
+	return fmt.Appendf(nil, "%s%s %d\n%s", storeMagic, hex.EncodeToString(sum[:]), len(body), body), nil
+}
+
+func decodeStored(data []byte) (stored, error) {
+	head, body, ok := bytes.Cut(data, []byte("\n"))
+	if !ok || !bytes.HasPrefix(head, []byte(storeMagic)) {
+		return stored{}, errors.New("it does not begin like a routing file")
+	}
+	sum := sha256.Sum256(body)
+	want := fmt.Sprintf("%s%s %d", storeMagic, hex.EncodeToString(sum[:]), len(body))
+	if string(head) != want {
+		return stored{}, errors.New("its checksum does not match: it was cut or altered")
+	}
+	var st stored
+	if err := json.Unmarshal(body, &st); err != nil {
+		return stored{}, fmt.Errorf("read its JSON: %w", err)
+	}
+	return st, nil
+}
