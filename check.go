@@ -78,23 +78,42 @@ type Window struct {
 	Zone string         `json:"zone"` // IANA name
 }
 
-// Opens returns the first instant at or after t that is inside the window.
-// Zone must be known to loc's database; loc is the loaded Zone.
+// Opens returns the first instant at or after t at which a clock on the wall
+// shows a time inside the window. Where the clock is put forward over From, the
+// window opens at that moment; one that is skipped whole opens on its next day.
+// loc is the loaded Zone.
 func (w Window) Opens(t time.Time, loc *time.Location) time.Time {
-	local := t.In(loc)
+	for at := t.In(loc); ; {
+		opens := w.opensAtOffset(at)
+		_, end := at.ZoneBounds()
+		if end.IsZero() || opens.Before(end) {
+			if opens.Equal(t) {
+				return t
+			}
+			return opens
+		}
+		at = end
+	}
+}
+
+// opensAtOffset is Opens for a clock that is never put forward or back.
+func (w Window) opensAtOffset(t time.Time) time.Time {
+	midnight := t.Add(-time.Duration(t.Hour())*time.Hour - time.Duration(t.Minute())*time.Minute -
+		time.Duration(t.Second())*time.Second - time.Duration(t.Nanosecond()))
 	for day := range 8 {
-		y, m, d := local.AddDate(0, 0, day).Date()
-		from := time.Date(y, m, d, 0, w.From, 0, 0, loc)
-		to := time.Date(y, m, d, 0, w.To, 0, 0, loc)
-		if !w.on(from.Weekday()) || !local.Before(to) {
+		if !w.on((t.Weekday() + time.Weekday(day)) % 7) {
 			continue
 		}
-		if local.Before(from) {
-			return from
+		start := midnight.Add(time.Duration(day)*24*time.Hour + time.Duration(w.From)*time.Minute)
+		end := start.Add(time.Duration(w.To-w.From) * time.Minute)
+		if t.Before(start) {
+			return start
 		}
-		return t
+		if t.Before(end) {
+			return t
+		}
 	}
-	return t // not reached: a window opens at least once in eight days
+	return t // not reached: a window has a day, and eight days have them all
 }
 
 func (w Window) on(day time.Weekday) bool {

@@ -60,7 +60,7 @@ func ParseRevision(s string) (Revision, error) {
 	release, config, ok := strings.Cut(s, ".c")
 	n, err := ParseReleaseName(release)
 	c, cerr := strconv.Atoi(config)
-	if !ok || err != nil || cerr != nil || c < 0 {
+	if !ok || err != nil || cerr != nil || c < 0 || strconv.Itoa(c) != config {
 		return Revision{}, fmt.Errorf("%q is not a revision such as r42.c3", s)
 	}
 	return Revision{Release: n, Config: c}, nil
