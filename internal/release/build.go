@@ -49,7 +49,7 @@ func (s *Store) build(ctx context.Context, r Recipe) (c Content, err error) {
 		}
 	}
 	if r.Work == "" {
-		r.Work = s.path("work")
+		r.Work = s.work()
 	}
 	co, err := newCheckout(ctx, r.Work, src.prefix)
 	if err != nil {
@@ -75,7 +75,7 @@ func (s *Store) make(ctx context.Context, r Recipe, co *checkout, c *Content) (n
 	if err != nil {
 		return noon.App{}, err
 	}
-	for _, cmd := range commands(app, r, co.app, *c) {
+	for _, cmd := range commands(app, r, co, *c) {
 		s.Faults.Point("release.command.before")
 		if err := cmd.run(ctx); err != nil {
 			return noon.App{}, err
@@ -128,10 +128,10 @@ func readFile(dir, name string) ([]byte, error) {
 }
 
 // commands lists what the build runs, in order.
-func commands(app noon.App, r Recipe, dir string, c Content) []command {
+func commands(app noon.App, r Recipe, co *checkout, c Content) []command {
 	env := append(baseEnv(), "SOURCE_DATE_EPOCH="+strconv.FormatInt(c.Time.Unix(), 10), "NOON_APP="+app.Name, "NOON_COMMIT="+c.Commit)
 	env = append(env, r.Env...)
-	base := command{dir: dir, env: env, output: r.Output}
+	base := command{dir: co.app, env: env, output: r.Output, started: co.note}
 	var list []command
 	add := func(name string, cmd noon.Command) {
 		next := base

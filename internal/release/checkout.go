@@ -10,11 +10,13 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/atomicfile"
 )
 
 // checkout is a directory that holds the files of one commit while they are
@@ -41,7 +43,7 @@ func newCheckout(ctx context.Context, work, prefix string) (*checkout, error) {
 	}
 	c := &checkout{dir: filepath.Join(work, "src"), held: held}
 	c.app = filepath.Join(c.dir, filepath.FromSlash(prefix))
-	err = errors.Join(removeAbandoned(work, trashPrefix), RemoveTree(c.dir), os.RemoveAll(c.index()))
+	err = c.clean()
 	if err == nil {
 		err = os.Mkdir(c.dir, 0o700)
 	}
@@ -52,9 +54,51 @@ func newCheckout(ctx context.Context, work, prefix string) (*checkout, error) {
 }
 
 func (c *checkout) index() string { return filepath.Join(c.held.Name(), "index") }
+func (c *checkout) group() string { return filepath.Join(c.held.Name(), "group") }
 
-func (c *checkout) close() error {
-	return errors.Join(RemoveTree(c.dir), os.RemoveAll(c.index()), c.held.Close())
+func (c *checkout) close() error { return errors.Join(c.clean(), c.held.Close()) }
+
+// clean removes what a build leaves, this one or one before that was killed,
+// its processes first.
+func (c *checkout) clean() error {
+	return errors.Join(c.endLeftover(), RemoveTree(c.dir), removeAbandoned(c.held.Name(), trashPrefix), os.RemoveAll(c.index()))
+}
+
+// note remembers the process group of a command while it runs.
+func (c *checkout) note(group int) error {
+	return atomicfile.Write(c.group(), []byte(strconv.Itoa(group)), 0o600)
+}
+
+func (c *checkout) endLeftover() error {
+	data, err := os.ReadFile(c.group())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if group, err := strconv.Atoi(string(data)); err == nil && group > 1 {
+		if err := endGroup(group); err != nil {
+			return fmt.Errorf("end the processes of an interrupted build: %w", err)
+		}
+	}
+	return errors.Join(os.Remove(c.group()), removeFiles(c.held.Name(), ".group.tmp-"))
+}
+
+// cleanWork cleans up after an interrupted build, unless one is running.
+func cleanWork(work string) error {
+	held, err := os.Open(work)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c := &checkout{dir: filepath.Join(work, "src"), held: held}
+	if free, err := tryFlock(held, syscall.LOCK_EX); !free || err != nil {
+		return errors.Join(err, held.Close())
+	}
+	return c.close()
 }
 
 // fill brings the files: of the commit, or as they are in the working tree.

@@ -30,6 +30,7 @@ type command struct {
 	env     []string
 	timeout time.Duration
 	output  io.Writer
+	started func(group int) error // notes the process group, so that it can be ended if noon is killed
 }
 
 // run waits for the command and ends its whole process group with it, however
@@ -47,7 +48,7 @@ func (c command) run(ctx context.Context) error {
 	defer cancel()
 	out := &tail{w: c.output}
 	cmd := &exec.Cmd{Path: path, Args: c.argv, Dir: c.dir, Env: c.env, Stdout: out, Stderr: out, SysProcAttr: ownGroup(), WaitDelay: 2 * time.Second}
-	err = runGroup(ctx, cmd)
+	err = runGroup(ctx, cmd, c.started)
 	switch {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
@@ -74,7 +75,7 @@ func (c command) failed(err error, last string) error {
 // runGroup starts the command in a group of its own. The group is killed
 // before its leader is reaped, as long as its number can not belong to anybody
 // else.
-func runGroup(ctx context.Context, cmd *exec.Cmd) error {
+func runGroup(ctx context.Context, cmd *exec.Cmd, started func(int) error) error {
 	// The kernel kills the leader when the thread that started it ends, so
 	// the thread has to stay.
 	runtime.LockOSThread()
@@ -89,15 +90,22 @@ func runGroup(ctx context.Context, cmd *exec.Cmd) error {
 		awaitExit(group)
 		close(exited)
 	})
-	select {
-	case <-exited:
-	case <-ctx.Done():
+	noted := started(group)
+	if noted == nil {
+		select {
+		case <-exited:
+		case <-ctx.Done():
+		}
 	}
 	// Each may be gone already, and the leader may have left its group.
 	_ = syscall.Kill(-group, syscall.SIGKILL)
 	_ = syscall.Kill(group, syscall.SIGKILL)
 	waiting.Wait()
-	return cmd.Wait()
+	err := cmd.Wait()
+	if noted != nil {
+		return noted
+	}
+	return err
 }
 
 // find looks the program up in the PATH that the command gets, not in noon's.

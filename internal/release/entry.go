@@ -84,15 +84,16 @@ func checkTree(entries []entry) error {
 
 func checkPath(p string) error {
 	control := func(c rune) bool { return unicode.IsControl(c) || c == utf8.RuneError }
+	const hint = "Rename it, or leave it out with build.files."
 	switch {
-	case !fs.ValidPath(p) || p == "." || strings.Contains(p, `\`):
-		return refused(fmt.Sprintf("%q", p), "it is not a path inside the release", "")
 	case !utf8.ValidString(p) || strings.ContainsFunc(p, control):
-		return refused(fmt.Sprintf("%q", p), "its name is not plain UTF-8 text", "Rename it, or leave it out with build.files.")
+		return refused(fmt.Sprintf("%q", p), "its name is not plain UTF-8 text", hint)
+	case !fs.ValidPath(p) || p == "." || strings.Contains(p, `\`):
+		return refused(fmt.Sprintf("%q", p), "it is not a path inside the release that every system can have", hint)
 	case len(p) > maxPath:
-		return refused(p[:40]+"…", fmt.Sprintf("its path is longer than %d bytes", maxPath), "")
+		return refused(p[:40]+"…", fmt.Sprintf("its path is longer than %d bytes", maxPath), hint)
 	case p == recordName:
-		return refused(p, "the name is noon's own", "Rename it, or leave it out with build.files.")
+		return refused(p, "the name is noon's own", hint)
 	}
 	return nil
 }

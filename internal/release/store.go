@@ -77,7 +77,7 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	_, err = s.sweep(index)
-	return err
+	return errors.Join(err, cleanWork(s.work()))
 }
 
 // initialise writes what a new layout lacks: index.json last, since its
@@ -104,6 +104,7 @@ func (s *Store) path(elem ...string) string {
 }
 func (s *Store) blobs() string         { return s.path("blobs", "sha256") }
 func (s *Store) tmp() string           { return s.path("tmp") }
+func (s *Store) work() string          { return s.path("work") }
 func (s *Store) blob(h v1.Hash) string { return filepath.Join(s.blobs(), h.Hex) }
 
 func (s *Store) readIndex() (*v1.IndexManifest, error) {
