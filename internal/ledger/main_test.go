@@ -70,7 +70,14 @@ func fresh(t *testing.T, opts ...ledger.Option) *ledger.Ledger {
 	return open(t, newPath(t), opts...)
 }
 
-func noErr(t testing.TB, err error) {
+// failer is a *testing.T or a *rapid.T.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
+func noErr(t failer, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -78,8 +85,8 @@ func noErr(t testing.TB, err error) {
 }
 
 // must returns v, or ends the test.
-func must[T any](v T, err error) func(testing.TB) T {
-	return func(t testing.TB) T {
+func must[T any](v T, err error) func(failer) T {
+	return func(t failer) T {
 		t.Helper()
 		noErr(t, err)
 		return v
@@ -111,14 +118,14 @@ func acquire(t testing.TB, l *ledger.Ledger, site noon.Site) int64 {
 
 // wantKind checks that an error is of a kind and that its reader is told what
 // to do about it.
-func wantKind(t testing.TB, err error, kind noon.ErrorKind) {
+func wantKind(t failer, err error, kind noon.ErrorKind) {
 	t.Helper()
 	if err == nil || noon.KindOf(err) != kind {
 		t.Fatalf("error is %v of kind %q, want kind %q", err, noon.KindOf(err), kind)
 	}
 }
 
-func wantHint(t testing.TB, err error, kind noon.ErrorKind, hint string) {
+func wantHint(t failer, err error, kind noon.ErrorKind, hint string) {
 	t.Helper()
 	wantKind(t, err, kind)
 	if !strings.Contains(noon.HintOf(err), hint) {
