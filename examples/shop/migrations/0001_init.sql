@@ -54,6 +54,8 @@ CREATE TABLE handlings (
     at       TEXT    NOT NULL
 );
 
+CREATE INDEX handlings_of_order ON handlings (order_id);
+
 CREATE TABLE stock_moves (
     id      INTEGER PRIMARY KEY AUTOINCREMENT,    -- the event id of the stock ticker
     product INTEGER NOT NULL REFERENCES products (id),

@@ -38,6 +38,7 @@ type Order struct {
 	State    string `json:"state"`    // placed, handled
 	Release  string `json:"release"`  // which took it
 	Placed   string `json:"placed"`
+	Handled  int64  `json:"handled"` // how often a worker handled it; only Orders counts it
 	Lines    []Line `json:"-"`
 }
 
@@ -152,10 +153,13 @@ func (s *Store) Order(ctx context.Context, session string, id int64) (Order, err
 func (s *Store) Orders(ctx context.Context, after int64, limit int) ([]Order, error) {
 	var all []Order
 	err := rows(ctx, s.read, func(r *sql.Rows) error {
-		o, err := scanOrder(r.Scan)
+		var handled int64
+		o, err := scanOrder(func(columns ...any) error { return r.Scan(append(columns, &handled)...) })
+		o.Handled = handled
 		all = append(all, o)
 		return err
-	}, "SELECT "+orderColumns+" FROM orders WHERE id > ? ORDER BY id LIMIT ?", after, limit)
+	}, "SELECT "+orderColumns+`, (SELECT count(*) FROM handlings h WHERE h.order_id = orders.id)
+		FROM orders WHERE id > ? ORDER BY id LIMIT ?`, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read orders: %w", err)
 	}
