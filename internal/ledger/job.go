@@ -22,8 +22,11 @@ type Run struct {
 // ClaimRun reports whether the run of a job that is due at that time is the
 // caller's to start. It is true exactly once.
 func (l *Ledger) ClaimRun(ctx context.Context, site noon.Site, job string, due time.Time) (bool, error) {
-	if err := errors.Join(validSite(site), noon.ValidName(job)); err != nil {
+	if err := validSite(site); err != nil {
 		return false, explain("claim run of", job, err)
+	}
+	if err := noon.ValidName(job); err != nil {
+		return false, &noon.Error{Kind: noon.Invalid, Op: "claim run of", Subject: job, Err: err}
 	}
 	won := false
 	err := l.write(ctx, "claim", func(tx *sql.Tx) error {
