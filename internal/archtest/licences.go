@@ -1,6 +1,7 @@
 package archtest
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,8 +27,8 @@ type Required struct {
 }
 
 // Modules lists the modules that the go.mod in dir requires, fetched.
-func Modules(dir string) ([]Required, error) {
-	cmd := exec.Command("go", "mod", "download", "-json")
+func Modules(ctx context.Context, dir string) ([]Required, error) {
+	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json")
 	cmd.Dir = dir
 	out, err := cmd.Output()
 	if err != nil {

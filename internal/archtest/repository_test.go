@@ -1,6 +1,7 @@
 package archtest_test
 
 import (
+	"context"
 	"os"
 	"path"
 	"path/filepath"
@@ -25,7 +26,7 @@ func root(t *testing.T) string {
 }
 
 // repository reads and parses the checkout once for all tests.
-var repository = sync.OnceValues(func() (map[string]string, error) { return archtest.Texts("../..") })
+var repository = sync.OnceValues(func() (map[string]string, error) { return archtest.Texts(context.Background(), "../..") })
 
 func texts(t *testing.T) map[string]string {
 	t.Helper()
@@ -104,7 +105,7 @@ func TestRepositoryLicences(t *testing.T) {
 			continue
 		}
 		dir := filepath.Join(root(t), filepath.FromSlash(path.Dir(p)))
-		modules, err := archtest.Modules(dir)
+		modules, err := archtest.Modules(t.Context(), dir)
 		if err != nil {
 			t.Fatalf("%s: %v", p, err)
 		}

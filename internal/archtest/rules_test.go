@@ -132,7 +132,7 @@ func TestImports(t *testing.T) {
 		},
 		{
 			"every package has a row", imports,
-			map[string]string{"internal/new/n.go": importing("new")},
+			map[string]string{"internal/new/n.go": importing("new"), "internal/new/o.go": importing("new", "os")},
 			[]string{"internal/new/n.go:1 no row"},
 		},
 	})

@@ -100,7 +100,7 @@ func TestTexts(t *testing.T) {
 				t.Fatalf("git init: %v\n%s", err, out)
 			}
 		}
-		got, err := archtest.Texts(dir)
+		got, err := archtest.Texts(t.Context(), dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +115,7 @@ func TestTextsOfABrokenCheckout(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, map[string]string{".git": "gitdir: nowhere\n"})
-	if _, err := archtest.Texts(dir); err == nil || !strings.Contains(err.Error(), "list the files") {
+	if _, err := archtest.Texts(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "list the files") {
 		t.Errorf("error = %v, want git's", err)
 	}
 }
@@ -177,7 +177,7 @@ func TestUnlicensedNotFetched(t *testing.T) {
 
 func TestModulesOfNoModule(t *testing.T) {
 	t.Parallel()
-	if _, err := archtest.Modules(t.TempDir()); err == nil || !strings.Contains(err.Error(), "list modules") {
+	if _, err := archtest.Modules(t.Context(), t.TempDir()); err == nil || !strings.Contains(err.Error(), "list modules") {
 		t.Errorf("error = %v, want one of go", err)
 	}
 }

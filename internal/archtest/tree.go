@@ -1,6 +1,7 @@
 package archtest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -96,8 +97,8 @@ const largest = 1 << 20
 
 // Texts reads every file of the checkout at root that is not ignored, by path
 // relative to root. Binary and very large files have an empty text.
-func Texts(root string) (map[string]string, error) {
-	paths, err := list(root)
+func Texts(ctx context.Context, root string) (map[string]string, error) {
+	paths, err := list(ctx, root)
 	if err != nil {
 		return nil, err
 	}
@@ -127,11 +128,11 @@ func Texts(root string) (map[string]string, error) {
 }
 
 // list asks git, which knows what is ignored; an unpacked archive is walked.
-func list(root string) ([]string, error) {
+func list(ctx context.Context, root string) ([]string, error) {
 	if _, err := os.Stat(filepath.Join(root, ".git")); err != nil {
 		return walk(root)
 	}
-	cmd := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
+	cmd := exec.CommandContext(ctx, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
 	cmd.Dir = root
 	out, err := cmd.Output()
 	if err != nil {
