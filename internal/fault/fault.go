@@ -36,6 +36,16 @@ type Points struct {
 	name string // "*" is any
 	left atomic.Int64
 	log  string
+	die  func(name string)
+}
+
+// At returns points of which the one that is passed as the count-th, whatever
+// its name, calls die, which must not return. It lets a simulated process die
+// inside a test's process.
+func At(count int64, die func(name string)) *Points {
+	p := &Points{name: "*", die: die}
+	p.left.Store(count)
+	return p
 }
 
 // FromEnv returns the points that the environment asks for, nil if none.
@@ -64,6 +74,9 @@ func parse(spec, log string) (*Points, error) {
 func (p *Points) Point(name string) {
 	if p == nil || (p.name != "*" && p.name != name) || p.left.Add(-1) != 0 {
 		return
+	}
+	if p.die != nil {
+		p.die(name)
 	}
 	if p.log != "" {
 		if f, err := os.OpenFile(p.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
