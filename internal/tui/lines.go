@@ -58,9 +58,6 @@ func (l *Lines) Tick() {
 // Note writes text as it is.
 func (l *Lines) Note(text string) { fmt.Fprint(l.out, text) }
 
-// Tame does nothing: there is no cursor.
-func (l *Lines) Tame() {}
-
 // Close does nothing: every line is complete.
 func (l *Lines) Close() {}
 

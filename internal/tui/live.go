@@ -84,18 +84,14 @@ func (l *Live) rewind(width int) string {
 	return fmt.Sprintf("\r\x1b[%dA", rows)
 }
 
-// Note writes lines above what is redrawn, which then goes on below them.
+// Note writes text above what is redrawn, which then goes on below it. From
+// here on the cursor is left alone, so that the process may end at any moment.
 func (l *Live) Note(text string) {
+	l.Close()
+	l.tame = true
 	io.WriteString(l.out, l.rewind(l.width())+clearBelow+text) //nolint:errcheck // as in Tick
 	l.drawn = nil
 	l.Tick()
-}
-
-// Tame gives the cursor back while the view goes on, so that the process may
-// end at any moment.
-func (l *Live) Tame() {
-	l.tame = true
-	l.Close()
 }
 
 // Close gives the cursor back. The last lines drawn stay.

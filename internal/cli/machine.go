@@ -1,0 +1,222 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/api"
+	"github.com/noon-deploy/noon/internal/tui"
+)
+
+func (f *face) downCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "down",
+		Short: "Stop every instance and every part of noon on this machine",
+		Long: `down stops everything that noon runs: users are not served any more. What is
+stored stays, and "noon serve" brings it all up again.`,
+		Args: args(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := f.api()
+			if err != nil {
+				return err
+			}
+			if _, err := client.Health(c.Context()); err != nil {
+				return err
+			}
+			if err := f.consent(c.Context(), "Stop every app and noon itself on this machine?"); err != nil {
+				return err
+			}
+			if err := client.Down(c.Context()); err != nil {
+				return err
+			}
+			return f.emit(struct{}{}, func(tui.Page) string { return "everything has been stopped; `noon serve` brings it up again\n" })
+		},
+	}
+}
+
+func (f *face) upgradeCommand() *cobra.Command {
+	binary := ""
+	c := &cobra.Command{
+		Use:   "upgrade",
+		Short: "Let every part of noon go on with another binary, this one by default",
+		Long: `upgrade replaces the running controller, host part and proxy by those of another
+binary, by default the one that this command is of. Instances and requests are
+not touched; a deployment under way goes on.`,
+		Args: args(),
+		RunE: func(c *cobra.Command, _ []string) error { return f.upgrade(c.Context(), binary) },
+	}
+	c.Flags().StringVar(&binary, "binary", "", "path of the binary (default: this one)")
+	return c
+}
+
+func (f *face) upgrade(ctx context.Context, binary string) error {
+	path, err := f.binary(binary)
+	if err != nil {
+		return err
+	}
+	c, err := f.api()
+	if err != nil {
+		return err
+	}
+	before, err := c.Health(ctx)
+	if err != nil {
+		return err
+	}
+	if err := f.consent(ctx, fmt.Sprintf("Upgrade noon %s to %s?", before.Version, path)); err != nil {
+		return err
+	}
+	if err := c.Upgrade(ctx, api.UpgradeRequest{Binary: path}); err != nil {
+		return err
+	}
+	if err := f.await(ctx, c); err != nil {
+		return err
+	}
+	after, err := c.Health(ctx)
+	if err != nil {
+		return err
+	}
+	return f.emit(after, func(tui.Page) string {
+		return fmt.Sprintf("noon %s goes on as %s\n", before.Version, after.Version)
+	})
+}
+
+// binary is the absolute path of a file that can be executed.
+func (f *face) binary(path string) (string, error) {
+	if path == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return "", fmt.Errorf("find the path of this binary: %w", err)
+		}
+		return self, nil
+	}
+	path = f.absolute(path)
+	info, err := os.Stat(path)
+	if err == nil && (info.IsDir() || info.Mode().Perm()&0o111 == 0) {
+		err = errors.New("it can not be executed")
+	}
+	if err != nil {
+		return "", &noon.Error{Kind: noon.Invalid, Op: "upgrade to", Subject: path, Err: err, Hint: "Name the path of an executable noon with --binary."}
+	}
+	return path, nil
+}
+
+func (f *face) backupCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "backup PATH",
+		Short: "Write a copy of the ledger, while everything goes on",
+		Args:  args("PATH"),
+		RunE: func(c *cobra.Command, given []string) error {
+			client, err := f.api()
+			if err != nil {
+				return err
+			}
+			path := f.absolute(given[0])
+			if err := client.Backup(c.Context(), path); err != nil {
+				return err
+			}
+			out := struct {
+				Path string `json:"path"`
+			}{path}
+			return f.emit(out, func(tui.Page) string { return "wrote " + path + "\n" })
+		},
+	}
+}
+
+func (f *face) doctorCommand() *cobra.Command {
+	var flags serveFlags
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Tell what is wrong with this machine, and how to mend it",
+		Args:  args(),
+		RunE:  func(c *cobra.Command, _ []string) error { return f.doctor(c.Context(), flags) },
+	}
+	flags.add(c)
+	return c
+}
+
+func (f *face) doctor(ctx context.Context, flags serveFlags) error {
+	if f.parts.Doctor == nil {
+		return missingPart("doctor")
+	}
+	o, err := f.serveOptions(flags)
+	if err != nil {
+		return err
+	}
+	findings := append(f.parts.Doctor(ctx, o), f.askDoctor(ctx)...)
+	if err := f.emit(list(findings), func(p tui.Page) string { return p.Findings(findings) }); err != nil {
+		return err
+	}
+	wrong := 0
+	for _, found := range findings {
+		if !found.OK {
+			wrong++
+		}
+	}
+	if wrong > 0 {
+		return &noon.Error{
+			Kind: noon.Failure, Op: "look at", Subject: "this machine", Err: fmt.Errorf("%s to mend", tui.Count(wrong, "thing")),
+			Hint: "Each has its hint above.",
+		}
+	}
+	return nil
+}
+
+// askDoctor adds what the controller finds; that there is none is a finding
+// too.
+func (f *face) askDoctor(ctx context.Context) []api.Finding {
+	c, err := f.api()
+	var found []api.Finding
+	if err == nil {
+		found, err = c.Doctor(ctx)
+	}
+	if err != nil {
+		return []api.Finding{{Subject: "controller", Detail: err.Error(), Hint: noon.HintOf(err)}}
+	}
+	return found
+}
+
+// DemoOptions is what the demo needs to know.
+type DemoOptions struct {
+	Seconds int  // how long it may take, about
+	JSON    bool // print the report as one JSON object
+	Binary  string
+	Color   bool
+	Stdout  io.Writer
+	Stderr  io.Writer
+}
+
+func (f *face) demoCommand() *cobra.Command {
+	seconds := 40
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Watch releases of a shop come and go under load, with everything killed",
+		Long: `demo runs a real small shop in a temporary directory, lets customers buy in it,
+and meanwhile deploys, rolls back, tries releases that are broken, kills parts
+of noon and upgrades it. It ends with a report of what was lost. It needs no
+root and leaves nothing behind.`,
+		Args: args(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if f.parts.Demo == nil {
+				return missingPart("demo")
+			}
+			if seconds < 1 {
+				return usage(c.CommandPath(), fmt.Errorf("--seconds is %d and must be at least 1", seconds))
+			}
+			binary, err := f.binary("")
+			if err != nil {
+				return err
+			}
+			return f.parts.Demo(c.Context(), DemoOptions{
+				Seconds: seconds, JSON: f.flags.json, Binary: binary, Color: f.page().Color, Stdout: f.Stdout, Stderr: f.Stderr,
+			})
+		},
+	}
+	c.Flags().IntVar(&seconds, "seconds", seconds, "how long it may take, about")
+	return c
+}
