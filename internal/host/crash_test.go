@@ -1,0 +1,3 @@
+package host_test
+
+func hostMain([]string) int { return 0 }

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package process
+
+import "os"
+
+func move(pipe, file, _ int) (int, error) { return moveByCopy(pipe, file) }
+
+func growPipe(*os.File) {}

@@ -1,0 +1,152 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// releases are the unpacked releases of a host.
+type releases struct {
+	base  string
+	store Releases
+
+	mu    sync.Mutex
+	ready map[string]bool // by digest; those of an earlier process are looked at again
+	busy  map[string]chan struct{}
+	held  map[string]int // by tasks that are about to start
+}
+
+func newReleases(cfg Config) *releases {
+	return &releases{
+		base: filepath.Join(cfg.Dir, releasesDir), store: cfg.Releases,
+		ready: map[string]bool{}, busy: map[string]chan struct{}{}, held: map[string]int{},
+	}
+}
+
+// dir is where a release is unpacked.
+func (r *releases) dir(digest string) string {
+	return filepath.Join(r.base, strings.TrimPrefix(digest, "sha256:"))
+}
+
+func (r *releases) state(digest string) (ready, busy bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ready[digest], r.busy[digest] != nil
+}
+
+// unpack makes the release be there; several who ask wait for one.
+func (r *releases) unpack(ctx context.Context, digest string) error {
+	for {
+		r.mu.Lock()
+		if r.ready[digest] {
+			r.mu.Unlock()
+			return nil
+		}
+		wait := r.busy[digest]
+		if wait == nil {
+			break
+		}
+		r.mu.Unlock()
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	done := make(chan struct{})
+	r.busy[digest] = done
+	r.mu.Unlock()
+	err := r.store.Unpack(ctx, digest, r.dir(digest))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.busy, digest)
+	close(done)
+	r.ready[digest] = err == nil
+	return err
+}
+
+// hold keeps a release until the returned function is called.
+func (r *releases) hold(digest string) func() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held[digest]++
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.held[digest]--; r.held[digest] <= 0 {
+			delete(r.held, digest)
+		}
+	}
+}
+
+// sweep removes the releases that nobody uses.
+func (r *releases) sweep(used map[string]bool) error {
+	entries, err := os.ReadDir(r.base)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := r.drop(e.Name(), used); err != nil {
+			return fmt.Errorf("remove release %s: %w", e.Name(), err)
+		}
+	}
+	return nil
+}
+
+const trash = ".old-"
+
+func (r *releases) drop(name string, used map[string]bool) error {
+	path := filepath.Join(r.base, name)
+	if !strings.HasPrefix(name, trash) {
+		digest := "sha256:" + name
+		if !digestForm.MatchString(digest) {
+			return nil // the store's own, such as one that is being unpacked
+		}
+		r.mu.Lock()
+		if used[digest] || r.busy[digest] != nil || r.held[digest] > 0 {
+			r.mu.Unlock()
+			return nil
+		}
+		delete(r.ready, digest)
+		gone := filepath.Join(r.base, trash+name)
+		err := os.Rename(path, gone)
+		r.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		path = gone
+	}
+	return removeReadOnly(path)
+}
+
+// removeReadOnly removes a directory whose directories may not be written to.
+func removeReadOnly(path string) error {
+	err := filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			err = os.Chmod(p, 0o700) //nolint:gosec // on its way out
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return os.RemoveAll(path)
+}
+
+// there lists the digests that are unpacked.
+func (r *releases) there() map[string]bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := map[string]bool{}
+	for digest, ready := range r.ready {
+		if ready {
+			list[digest] = true
+		}
+	}
+	return list
+}
