@@ -130,8 +130,8 @@ func readFile(dir, name string) ([]byte, error) {
 // commands lists what the build runs, in order.
 func commands(app noon.App, r Recipe, co *checkout, c Content) []command {
 	env := append(baseEnv(), "SOURCE_DATE_EPOCH="+strconv.FormatInt(c.Time.Unix(), 10), "NOON_APP="+app.Name, "NOON_COMMIT="+c.Commit)
-	env = append(env, r.Env...)
-	base := command{dir: co.app, env: env, output: r.Output, started: co.note}
+	env = append(append(env, r.Env...), checkoutVariable+"="+co.dir)
+	base := command{dir: co.app, env: env, output: r.Output, checkout: co.dir}
 	var list []command
 	add := func(name string, cmd noon.Command) {
 		next := base

@@ -10,13 +10,11 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/noon-deploy/noon"
-	"github.com/noon-deploy/noon/internal/atomicfile"
 )
 
 // checkout is a directory that holds the files of one commit while they are
@@ -54,35 +52,15 @@ func newCheckout(ctx context.Context, work, prefix string) (*checkout, error) {
 }
 
 func (c *checkout) index() string { return filepath.Join(c.held.Name(), "index") }
-func (c *checkout) group() string { return filepath.Join(c.held.Name(), "group") }
 
 func (c *checkout) close() error { return errors.Join(c.clean(), c.held.Close()) }
 
 // clean removes what a build leaves, this one or one before that was killed,
 // its processes first.
 func (c *checkout) clean() error {
-	return errors.Join(c.endLeftover(), RemoveTree(c.dir), removeAbandoned(c.held.Name(), trashPrefix), os.RemoveAll(c.index()))
-}
-
-// note remembers the process group of a command while it runs.
-func (c *checkout) note(group int) error {
-	return atomicfile.Write(c.group(), []byte(strconv.Itoa(group)), 0o600)
-}
-
-func (c *checkout) endLeftover() error {
-	data, err := os.ReadFile(c.group())
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if group, err := strconv.Atoi(string(data)); err == nil && group > 1 {
-		if err := endGroup(group); err != nil {
-			return fmt.Errorf("end the processes of an interrupted build: %w", err)
-		}
-	}
-	return errors.Join(os.Remove(c.group()), removeFiles(c.held.Name(), ".group.tmp-"))
+	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
+	defer cancel()
+	return errors.Join(endProcesses(ctx, c.dir), RemoveTree(c.dir), removeAbandoned(c.held.Name(), trashPrefix), os.RemoveAll(c.index()))
 }
 
 // cleanWork cleans up after an interrupted build, unless one is running.

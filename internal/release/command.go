@@ -22,15 +22,22 @@ import (
 // defaultTimeout bounds a command that sets no limit of its own.
 const defaultTimeout = 10 * time.Minute
 
+// endTimeout bounds the wait for killed processes.
+const endTimeout = 10 * time.Second
+
+// checkoutVariable names the checkout in the environment of a build. By it
+// the build's processes are found, whatever they have done to get lost.
+const checkoutVariable = "NOON_CHECKOUT"
+
 // command is a build command or build hook, run in the checkout.
 type command struct {
-	name    string // for people: "build.command", "hook before-build/generate"
-	argv    []string
-	dir     string
-	env     []string
-	timeout time.Duration
-	output  io.Writer
-	started func(group int) error // notes the process group, so that it can be ended if noon is killed
+	name     string // for people: "build.command", "hook before-build/generate"
+	argv     []string
+	dir      string
+	env      []string
+	timeout  time.Duration
+	output   io.Writer
+	checkout string // value of checkoutVariable in env
 }
 
 // run waits for the command and ends its whole process group with it, however
@@ -48,7 +55,7 @@ func (c command) run(ctx context.Context) error {
 	defer cancel()
 	out := &tail{w: c.output}
 	cmd := &exec.Cmd{Path: path, Args: c.argv, Dir: c.dir, Env: c.env, Stdout: out, Stderr: out, SysProcAttr: ownGroup(), WaitDelay: 2 * time.Second}
-	err = runGroup(ctx, cmd, c.started)
+	err = runGroup(ctx, cmd, c.checkout)
 	switch {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
@@ -74,8 +81,8 @@ func (c command) failed(err error, last string) error {
 
 // runGroup starts the command in a group of its own. The group is killed
 // before its leader is reaped, as long as its number can not belong to anybody
-// else.
-func runGroup(ctx context.Context, cmd *exec.Cmd, started func(int) error) error {
+// else; then whatever has left the group.
+func runGroup(ctx context.Context, cmd *exec.Cmd, checkout string) error {
 	// The kernel kills the leader when the thread that started it ends, so
 	// the thread has to stay.
 	runtime.LockOSThread()
@@ -90,22 +97,21 @@ func runGroup(ctx context.Context, cmd *exec.Cmd, started func(int) error) error
 		awaitExit(group)
 		close(exited)
 	})
-	noted := started(group)
-	if noted == nil {
-		select {
-		case <-exited:
-		case <-ctx.Done():
-		}
+	select {
+	case <-exited:
+	case <-ctx.Done():
 	}
 	// Each may be gone already, and the leader may have left its group.
 	_ = syscall.Kill(-group, syscall.SIGKILL)
 	_ = syscall.Kill(group, syscall.SIGKILL)
 	waiting.Wait()
-	err := cmd.Wait()
-	if noted != nil {
-		return noted
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	ended := endProcesses(end, checkout)
+	if err := cmd.Wait(); err != nil {
+		return err
 	}
-	return err
+	return ended
 }
 
 // find looks the program up in the PATH that the command gets, not in noon's.

@@ -16,14 +16,16 @@ import (
 var errAltered = errors.New("the content does not match its digest")
 
 // wrap makes an error of the file system or the context one that its reader
-// can act on. Errors that already are pass unchanged.
+// can act on. Errors that already are keep their kind and hint.
 func wrap(op, subject string, err error) error {
 	var known *noon.Error
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &known) && known.Error() == err.Error():
+		return known
 	case errors.As(err, &known):
-		return err
+		return &noon.Error{Kind: known.Kind, Op: op, Subject: subject, Err: err, Hint: known.Hint}
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
 		return &noon.Error{
 			Kind: noon.Failure, Op: op, Subject: subject, Err: err,

@@ -2,55 +2,55 @@ package release
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 	"syscall"
+	"time"
 )
 
-// endGroup kills what is left of the process group of a build whose noon was
-// killed; the kernel has killed only the leader with it. The number may be
-// another's by now, so a process has to be of the group and to have the
-// environment of a build.
-func endGroup(group int) error {
+// endProcesses kills every process that has checkoutVariable for this
+// directory in the environment it was started with: what a build has left in
+// another process group, or a build whose noon was killed in any. The caller
+// holds the checkout, so nobody else has a right to it.
+func endProcesses(ctx context.Context, dir string) error {
+	mark := []byte("\x00" + checkoutVariable + "=" + dir + "\x00")
+	for {
+		found, err := killMarked(mark)
+		if !found || err != nil {
+			return err
+		}
+		// What was killed may take a moment, and may just have forked.
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+func killMarked(mark []byte) (found bool, err error) {
 	procs, err := os.ReadDir("/proc")
 	if err != nil {
-		return err
+		return false, err
 	}
-	var errs []error
 	for _, p := range procs {
 		pid, err := strconv.Atoi(p.Name())
-		if err != nil || groupOf(pid) != group || !fromBuild(pid) {
+		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		if err := syscall.Kill(pid, syscall.SIGKILL); !errors.Is(err, syscall.ESRCH) {
-			errs = append(errs, err)
+		// It is empty for a zombie, and not to be read for another user's.
+		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		if err != nil || !bytes.Contains(append([]byte{0}, env...), mark) {
+			continue
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err == nil {
+			found = true
+		} else if !errors.Is(err, syscall.ESRCH) {
+			return found, fmt.Errorf("end process %d of a build: %w", pid, err)
 		}
 	}
-	return errors.Join(errs...)
-}
-
-// groupOf returns 0 when the process is gone.
-func groupOf(pid int) int {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	// The name in parentheses may hold anything; state, parent and group follow.
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 3 {
-		return 0
-	}
-	group, err := strconv.Atoi(fields[2])
-	if err != nil {
-		return 0
-	}
-	return group
-}
-
-func fromBuild(pid int) bool {
-	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	return err == nil && bytes.Contains(append([]byte{0}, env...), []byte("\x00NOON_COMMIT="))
+	return found, nil
 }

@@ -2,6 +2,8 @@
 
 package release
 
-// endGroup does nothing: this system does not tell whose a process is, and
+import "context"
+
+// endProcesses does nothing: this system does not tell whose a process is, and
 // killing another's is worse than leaving one.
-func endGroup(int) error { return nil }
+func endProcesses(context.Context, string) error { return nil }

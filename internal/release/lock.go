@@ -39,7 +39,7 @@ func flock(ctx context.Context, f *os.File, how int) error {
 			return context.Cause(ctx)
 		case <-time.After(pause):
 		}
-		pause = min(2*pause, 50*time.Millisecond)
+		pause = min(2*pause, 10*time.Millisecond)
 	}
 }
 

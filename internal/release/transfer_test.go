@@ -248,3 +248,8 @@ func FuzzImport(f *testing.F) {
 		}
 	})
 }
+
+func sumOf(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
