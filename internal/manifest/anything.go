@@ -33,11 +33,10 @@ func (d *decoder) anything(v value) (any, bool) {
 // anyNumber refuses what a float64 would change: a test that compares another
 // number than the one written is worse than none.
 func (d *decoder) anyNumber(v value, text string) (any, bool) {
-	const exact = 1 << 53
+	const exact = 1<<53 - 1
 	f, err := strconv.ParseFloat(text, 64)
-	whole, werr := strconv.ParseInt(text, 10, 64)
 	decimal := len(text) < 2 || text[0] != '0' || text[1] == '.' || text[1] == 'e'
-	if err != nil || !decimal || math.IsInf(f, 0) || math.IsNaN(f) || werr == nil && (whole > exact || whole < -exact) {
+	if err != nil || !decimal || math.Abs(f) > exact {
 		d.wrong(v.at, v.path, fmt.Sprintf("%s: %s is not a number that JSON keeps exactly", v.path, quote(text)), "Write decimal digits, at most 15 of them, or put it in quotes if the answer holds a text.")
 		return nil, false
 	}

@@ -81,8 +81,17 @@ func checkVariables(d *decoder, _ value, a *noon.App) {
 			p := join(join(join("environments", e.Name), "variables"), name)
 			if name != "" && slices.Contains(a.Secrets, name) {
 				d.wrong(d.marks[p].key, p, fmt.Sprintf("%s is a secret, and this file is shown", name), "Remove it here, change the secret if it was real, and set it for the environment, outside of this file.")
+				d.hide(d.marks[p])
 			}
 		}
+	}
+}
+
+// hide keeps the lines of a value out of every excerpt.
+func (d *decoder) hide(m mark) {
+	text, _ := m.verbatim()
+	for line := m.key.line; line <= m.at.line+strings.Count(text, "\n")+1; line++ {
+		d.hidden[line] = true
 	}
 }
 

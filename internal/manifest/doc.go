@@ -22,7 +22,7 @@ const FileName = "noon.yaml"
 // Parse reads a manifest. The name is used in messages only. A wrong manifest
 // gives an [*Error] with every mistake in it.
 func Parse(name string, data []byte) (noon.App, error) {
-	d := &decoder{name: name, marks: map[string]mark{}}
+	d := &decoder{name: name, marks: map[string]mark{}, hidden: map[int]bool{}}
 	app := d.decode(data)
 	if err := d.err(); err != nil {
 		return noon.App{}, err

@@ -75,6 +75,11 @@ func (d *decoder) err() error {
 	if len(d.mistakes) == 0 {
 		return nil
 	}
+	for _, m := range d.mistakes {
+		if d.hidden[m.Line] {
+			m.Excerpt = ""
+		}
+	}
 	slices.SortStableFunc(d.mistakes, func(a, b *Mistake) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
@@ -84,8 +89,14 @@ func (d *decoder) err() error {
 // spot is a place in the file, both from 1; column counts characters.
 type spot struct{ line, column int }
 
+// maxPath is how much of a long path messages show.
+const maxPath = 120
+
 // wrong records a mistake.
 func (d *decoder) wrong(at spot, path, message, hint string) {
+	if long := []rune(path); len(long) > maxPath {
+		message = strings.ReplaceAll(message, path, string(long[:maxPath])+"…")
+	}
 	d.mistakes = append(d.mistakes, &Mistake{
 		Line:    at.line,
 		Column:  at.column,

@@ -15,6 +15,7 @@ type decoder struct {
 	lines    []string
 	marks    map[string]mark
 	mistakes []*Mistake
+	hidden   map[int]bool // lines that are never shown: they hold a secret
 }
 
 // mark remembers where a value was written and whether it could be read, for
@@ -141,6 +142,7 @@ func object[T any](label string, fields []field[T], checks ...func(*decoder, val
 			switch {
 			case i >= 0:
 				d.child(list[i].value, func(v value) { f.read(d, v, &into) })
+			case f.required && misspelled(f.key, list, s.keys):
 			case f.required:
 				d.wrong(v.key, v.path, fmt.Sprintf("%s has no %q", subject(v.path), f.key),
 					fmt.Sprintf("Add it: \"%s: %s\".", f.key, f.shape.example))
@@ -155,12 +157,26 @@ func object[T any](label string, fields []field[T], checks ...func(*decoder, val
 	}}
 }
 
-// unknown records the keys that are not in the table.
-func (d *decoder) unknown(v value, list []entry, keys []described) {
+// misspelled reports whether an unknown key probably means this one: then it
+// is not missing as well.
+func misspelled(key string, list []entry, keys []described) bool {
+	names := keyNames(keys)
+	return slices.ContainsFunc(list, func(e entry) bool {
+		return !slices.Contains(names, e.key) && nearest(e.key, names) == key
+	})
+}
+
+func keyNames(keys []described) []string {
 	names := make([]string, len(keys))
 	for i, k := range keys {
 		names[i] = k.key
 	}
+	return names
+}
+
+// unknown records the keys that are not in the table.
+func (d *decoder) unknown(v value, list []entry, keys []described) {
+	names := keyNames(keys)
 	for _, e := range list {
 		if !slices.Contains(names, e.key) {
 			where := ""

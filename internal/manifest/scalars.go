@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"fmt"
-	"math"
 	"net/http"
 	"net/url"
 	"path"
@@ -207,7 +206,7 @@ func sizeRule() rule[int64] {
 		about: `A number with its unit: "512MiB", "1.5GB". KiB, MiB and GiB are powers of 1024; KB, MB and GB of 1000; B is one byte.`,
 		json:  map[string]any{"type": "string", "pattern": `^[0-9]+(\.[0-9]+)? ?(B|KiB|MiB|GiB|KB|MB|GB)$`},
 	}
-	number := regexp.MustCompile(`^[0-9]{1,15}(\.[0-9]{1,9})?$`)
+	number := regexp.MustCompile(`^[0-9]{1,16}(\.[0-9]{1,9})?$`)
 	const hint = `Write a number with its unit, such as "512MiB" or "1.5GB"; the units are B, KiB, MiB, GiB, KB, MB, GB.`
 	rule := word(s, hint, func(text string) (int64, error) {
 		for _, u := range units() {
@@ -217,7 +216,7 @@ func sizeRule() rule[int64] {
 				continue
 			}
 			n, err := strconv.ParseFloat(digits, 64)
-			if got := n * u.bytes; err == nil && got >= 1 && got < math.MaxInt64 {
+			if got := n * u.bytes; err == nil && got >= 1 && got <= 1<<50 {
 				return int64(got), nil
 			}
 			return 0, fmt.Errorf("%s is no possible size", quote(text))

@@ -56,9 +56,9 @@ func (d *decoder) characters() bool {
 	before := len(d.mistakes)
 	for i, line := range d.lines {
 		column := 0
-		for _, r := range line {
+		for at, r := range line {
 			column++
-			if r == utf8.RuneError {
+			if r == utf8.RuneError && !strings.HasPrefix(line[at:], string(utf8.RuneError)) {
 				d.wrong(spot{i + 1, column}, "", "the file is not UTF-8 text", "Save the file as UTF-8.")
 				return false
 			}

@@ -51,26 +51,33 @@ func (s shape) arguments(d *decoder, v value, r rule[[]string]) ([]string, bool)
 	return nil, false
 }
 
-// runnable refuses an argv that no host could start.
+// runnable records an argv that no host could start.
 func (d *decoder) runnable(v value, argv []string) bool {
-	var message string
-	hint := `Write what to run, such as "./shop web".`
+	err := startable(argv)
+	if err != nil {
+		d.wrong(v.at, v.path, subject(v.path)+": "+err.Error(), hintOf(err, `Write what to run, such as "./shop web".`))
+	}
+	return err == nil
+}
+
+func startable(argv []string) error {
 	switch {
 	case len(argv) == 0 || strings.TrimSpace(argv[0]) == "":
-		message = "the command is empty"
+		return &trouble{"the command is empty", ""}
 	case strings.ContainsRune(strings.Join(argv, ""), 0):
-		message = "the command holds a zero byte"
+		return &trouble{"the command holds a zero byte", ""}
 	case assignment(argv[0]):
-		message = fmt.Sprintf("%s is an assignment, not a program", quote(argv[0]))
-		hint = "Set variables under \"env:\" or in the environment, or begin the command with \"env\"."
+		return &trouble{
+			fmt.Sprintf("%s is an assignment, not a program", quote(argv[0])),
+			"Set variables under \"env:\" or in the environment, or begin the command with \"env\".",
+		}
 	case strings.HasPrefix(path.Clean(argv[0]), "../"):
-		message = fmt.Sprintf("%s is outside of the release", quote(argv[0]))
-		hint = "Name a file of the release (\"./shop\"), an absolute path, or a program on the PATH."
-	default:
-		return true
+		return &trouble{
+			fmt.Sprintf("%s is outside of the release", quote(argv[0])),
+			"Name a file of the release (\"./shop\"), an absolute path, or a program on the PATH.",
+		}
 	}
-	d.wrong(v.at, v.path, subject(v.path)+": "+message, hint)
-	return false
+	return nil
 }
 
 func assignment(arg string) bool {

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -81,7 +82,8 @@ func (v value) number() (string, bool) {
 		return n.GetToken().Value, true
 	case *ast.StringNode:
 		_, err := strconv.ParseFloat(n.Value, 64)
-		return n.Value, n.Token.Type == token.StringType && (err == nil || strings.Trim(n.Value, "0123456789") == "")
+		digits := strings.Trim(n.Value, "0123456789.eE+-") == "" && strings.ContainsAny(n.Value, "0123456789")
+		return n.Value, n.Token.Type == token.StringType && digits && (err == nil || errors.Is(err, strconv.ErrRange))
 	}
 	return "", false
 }

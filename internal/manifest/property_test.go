@@ -1,0 +1,256 @@
+package manifest_test
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/manifest"
+)
+
+// TestAnyAppAnyOrder: every app can be written, and read again whatever the
+// order of the keys.
+func TestAnyAppAnyOrder(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		want := drawApp(t)
+		order := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "order"), 0))
+		source := encode(want, func(keys tree) tree {
+			order.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+			return keys
+		})
+		got, err := manifest.Parse("noon.yaml", []byte(source))
+		if err != nil {
+			t.Fatalf("%v\n%s", err, source)
+		}
+		if diff := gocmp.Diff(want, got); diff != "" {
+			t.Fatalf("%s\n%s", diff, source)
+		}
+	})
+}
+
+// TestAppSurvivesJSON: the app is stored and sent as JSON.
+func TestAppSurvivesJSON(t *testing.T) {
+	t.Parallel()
+	want, err := manifest.Parse("noon.yaml", readFile(t, "example.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got noon.App
+	if err := json.Unmarshal(data, &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+type drawer struct{ *rapid.T }
+
+func (d drawer) name(label string) string {
+	return rapid.StringMatching(`[a-z]([a-z0-9-]{0,8}[a-z0-9])?`).Draw(d.T, label)
+}
+
+// names draws some different names; a first letter keeps the kinds apart.
+func (d drawer) names(prefix string, least int) []string {
+	all := rapid.SliceOfNDistinct(rapid.StringMatching(prefix+`[a-z0-9]{1,6}`), least, 4, rapid.ID[string]).Draw(d.T, prefix)
+	if len(all) == 0 {
+		return nil
+	}
+	return all
+}
+
+func (d drawer) duration(least time.Duration) time.Duration {
+	return time.Duration(rapid.Int64Range(int64(least), int64(48*time.Hour)).Draw(d.T, "duration"))
+}
+
+func (d drawer) text() string { return rapid.StringN(1, 12, -1).Draw(d.T, "text") }
+
+func (d drawer) bool() bool { return rapid.Bool().Draw(d.T, "bool") }
+
+func (d drawer) number(from, to int) int { return rapid.IntRange(from, to).Draw(d.T, "number") }
+
+// argv has a program that is surely one, then anything without zero bytes.
+func (d drawer) argv() []string {
+	argument := rapid.String().Filter(func(s string) bool { return !slices.Contains([]byte(s), 0) })
+	return append([]string{"./" + d.name("program")}, rapid.SliceOfN(argument, 0, 3).Draw(d.T, "arguments")...)
+}
+
+func (d drawer) values(prefix string) map[string]string {
+	names := d.names(prefix, 0)
+	if names == nil {
+		return nil
+	}
+	all := map[string]string{}
+	for _, n := range names {
+		all[n] = rapid.StringMatching(`[ -~äß€😀]{0,12}`).Draw(d.T, "value")
+	}
+	return all
+}
+
+func (d drawer) command() noon.Command {
+	return noon.Command{Command: d.argv(), Timeout: d.duration(time.Millisecond), Idempotent: d.bool()}
+}
+
+func drawApp(t *rapid.T) noon.App {
+	d := drawer{t}
+	a := noon.App{
+		Name: d.name("app"), Bake: d.duration(0), Keep: d.number(1, 50),
+		Build:     noon.Build{Timeout: d.duration(time.Millisecond), Files: d.names("f", 0)},
+		Variables: d.names("V", 0), Secrets: d.names("S", 0),
+	}
+	if d.bool() {
+		a.Build.Command = d.argv()
+	}
+	for i, name := range d.names("s", 1) {
+		a.Services = append(a.Services, d.service(name, i))
+	}
+	for _, name := range d.names("j", 0) {
+		a.Jobs = append(a.Jobs, noon.Job{
+			Name: name, Command: d.argv(), Timeout: d.duration(time.Millisecond),
+			Schedule: rapid.SampledFrom([]string{"0 3 * * *", "*/5 1-4 * JAN MON-FRI", "@daily", "@every 10s"}).Draw(t, "schedule"),
+			Zone:     rapid.SampledFrom([]string{"UTC", "Europe/Berlin", "America/St_Johns"}).Draw(t, "zone"),
+		})
+	}
+	for _, name := range d.names("d", 0) {
+		s := noon.Store{Name: name, Kind: d.name("kind"), Coexistence: noon.Shared, Compatible: d.bool()}
+		if d.bool() {
+			c := d.command()
+			s.Migrate, s.Changes = &c, d.names("m", 0)
+		}
+		a.Stores = append(a.Stores, s)
+	}
+	for _, moment := range noon.HookMoments() {
+		for _, name := range d.names("h", 0) {
+			a.Hooks = append(a.Hooks, noon.Hook{Moment: moment, Name: name, Command: d.command()})
+		}
+	}
+	for _, name := range d.names("r", 0) {
+		a.Smoke = append(a.Smoke, d.smoke(name))
+	}
+	for _, name := range d.names("e", 1) {
+		a.Environments = append(a.Environments, d.environment(name, a))
+	}
+	slices.SortFunc(a.Services, func(x, y noon.Service) int { return cmp.Compare(x.Name, y.Name) })
+	slices.SortFunc(a.Jobs, func(x, y noon.Job) int { return cmp.Compare(x.Name, y.Name) })
+	slices.SortFunc(a.Stores, func(x, y noon.Store) int { return cmp.Compare(x.Name, y.Name) })
+	return a
+}
+
+// service draws one; the first answers requests, so that smoke has a target.
+func (d drawer) service(name string, i int) noon.Service {
+	s := noon.Service{
+		Name: name, Command: d.argv(), Instances: d.number(1, 9), Env: d.values("E"), Drain: d.duration(0),
+		Stop:  noon.Stop{Signal: rapid.SampledFrom([]string{"TERM", "INT", "USR2"}).Draw(d.T, "signal"), Grace: d.duration(0)},
+		Ready: noon.Probe{Interval: d.duration(time.Millisecond)},
+		Limits: noon.Limits{
+			Memory: rapid.Int64Range(0, 1<<50).Draw(d.T, "memory"), CPUs: rapid.Float64Range(0, 4096).Draw(d.T, "cpus"),
+			Processes: d.number(0, 1000), Files: d.number(0, 1000),
+		},
+	}
+	s.Ready.Timeout = s.Ready.Interval + d.duration(0)
+	switch d.number(0, 3) {
+	case 0:
+		s.Ready.HTTP = "/healthz?full=1"
+	case 1:
+		s.Ready.TCP = true
+	case 2:
+		s.Ready.Command = d.argv()
+	}
+	if i == 0 {
+		s.Paths = []string{"/"}
+	} else if d.bool() {
+		s.Paths = []string{"/" + name, "/x/" + name}
+	}
+	if d.bool() {
+		s.Dir, s.User = "server/"+name, "www-data"
+	}
+	return s
+}
+
+func (d drawer) smoke(name string) noon.Smoke {
+	s := noon.Smoke{
+		Name: name, Method: rapid.SampledFrom([]string{"GET", "POST", "DELETE"}).Draw(d.T, "method"), Path: "/" + name + "?a=b",
+		Headers: d.values("H"), Body: rapid.String().Filter(func(s string) bool { return !slices.Contains([]byte(s), 0) }).Draw(d.T, "body"), Timeout: d.duration(time.Millisecond),
+		Expect: noon.Expect{Status: d.number(100, 599), Headers: d.values("X"), Body: d.names("b", 0), NotBody: d.names("n", 0)},
+	}
+	if d.bool() {
+		s.Expect.JSON = map[string]any{
+			"items.0.price": float64(d.number(-1000, 1000)) / 4,
+			d.text():        []any{d.text(), d.bool(), nil, map[string]any{d.text(): rapid.Float64Range(-1e15, 1e15).Draw(d.T, "float")}},
+		}
+	}
+	return s
+}
+
+func (d drawer) environment(name string, a noon.App) noon.Environment {
+	e := noon.Environment{Name: name, Hosts: []string{noon.LocalHost}, Variables: d.values("V"), Approval: d.bool(), Warm: d.duration(0)}
+	if n := len(a.Environments); n > 0 && d.bool() {
+		e.After = a.Environments[d.number(0, n-1)].Name
+	}
+	if d.bool() {
+		e.Domains = []string{name + ".example.com", "*." + name + ".example.com"}
+		e.Instances = map[string]int{a.Services[0].Name: d.number(1, 9)}
+	}
+	if d.bool() {
+		from := d.number(0, 1438)
+		e.Window = &noon.Window{From: from, To: d.number(from+1, 1440), Zone: "Europe/Berlin"}
+		if d.bool() {
+			e.Window.Days = []time.Weekday{time.Monday, time.Sunday, time.Thursday}
+		}
+	}
+	return e
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(string(readFile(f, "example.yaml")))
+	for _, name := range []string{"typos", "together", "syntax", "hostile"} {
+		f.Add(string(readFile(f, "testdata/errors/"+name+".yaml")))
+	}
+	for _, seed := range []string{
+		"", "{}", "a: *b", "? a", "- - - a", "a: |\n b\n", "a: 'b\n\n c'\n", "<<: {a: b}", "---\na: b\n...\n---\n",
+		"{a: b, c}", "[a: b]", "a: {b: [c, {d: e}]}\n", "\ufeffa: b", "a:\n\tb: c", "a: \"\\ud800\\x00\"", "!!binary a", "a: &a [*a]",
+	} {
+		f.Add(seed)
+		f.Add(whole(seed + "\n"))
+	}
+	f.Fuzz(func(t *testing.T, source string) {
+		app, err := manifest.Parse("noon.yaml", []byte(source))
+		if err != nil {
+			if noon.KindOf(err) != noon.Invalid || noon.HintOf(err) == "" || err.Error() == "" {
+				t.Fatalf("kind %q, hint %q: %v", noon.KindOf(err), noon.HintOf(err), err)
+			}
+			return
+		}
+		again, err := manifest.Parse("noon.yaml", []byte(encode(app, asWritten)))
+		if err != nil {
+			t.Fatalf("%v\n%s", err, encode(app, asWritten))
+		}
+		if diff := gocmp.Diff(app, again); diff != "" {
+			t.Fatal(fmt.Sprint(diff, "\n", encode(app, asWritten)))
+		}
+		data, err := json.Marshal(app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stored noon.App
+		if err := json.Unmarshal(data, &stored); err != nil {
+			t.Fatal(err)
+		}
+		if diff := gocmp.Diff(app, stored); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
