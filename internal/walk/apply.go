@@ -21,23 +21,31 @@ const (
 // until each has stored it, has the releases and has its shares acknowledged
 // by the proxy.
 func (r *run) apply(ctx context.Context) error {
-	generation, err := r.Journal.NextGeneration(ctx, r.d.Site, r.epoch)
+	fence, err := r.tellAll(ctx)
 	if err != nil {
-		return fmt.Errorf("take a generation: %w", err)
+		return err
 	}
-	fence := noon.Fence{Epoch: r.epoch, Generation: generation}
-	hosts := r.hosts()
-	for _, name := range hosts {
-		if err := r.applyTo(ctx, name, fence); err != nil {
-			return err
-		}
-	}
-	for _, name := range hosts {
+	for _, name := range r.hosts() {
 		if err := r.applied(ctx, name, fence); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// tellAll tells every host the current state, under a new fence.
+func (r *run) tellAll(ctx context.Context) (noon.Fence, error) {
+	generation, err := r.Journal.NextGeneration(ctx, r.d.Site, r.epoch)
+	if err != nil {
+		return noon.Fence{}, fmt.Errorf("take a generation: %w", err)
+	}
+	fence := noon.Fence{Epoch: r.epoch, Generation: generation}
+	for _, name := range r.hosts() {
+		if err := r.applyTo(ctx, name, fence); err != nil {
+			return fence, err
+		}
+	}
+	return fence, nil
 }
 
 func (r *run) applyTo(ctx context.Context, name string, fence noon.Fence) error {

@@ -3,6 +3,7 @@ package walk
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,9 +14,9 @@ import (
 type Desk interface {
 	// Acquire takes the site: from now on every older epoch is refused.
 	Acquire(ctx context.Context, site noon.Site, holder string) (int64, error)
-	// Unfinished lists the deployments of a site that are queued, under way or
-	// warm, oldest first.
-	Unfinished(ctx context.Context, site noon.Site) ([]noon.Deployment, error)
+	// Line lists the deployments of a site that are queued, under way or warm,
+	// and the newest that was started, oldest first.
+	Line(ctx context.Context, site noon.Site) ([]noon.Deployment, error)
 	// Plan computes the plan of a queued deployment against what the site is now.
 	Plan(ctx context.Context, d noon.Deployment) (noon.Plan, error)
 	// Start stores a deployment together with its plan.
@@ -55,8 +56,16 @@ func (l *Line) Run(ctx context.Context) error {
 		return fmt.Errorf("take %s: %w", l.Site, err)
 	}
 	pause := retrySoon
+	held := false
 	for {
-		wait, err := l.step(ctx, epoch)
+		var wait time.Duration
+		if !held {
+			err = l.hold(ctx, epoch)
+			held = err == nil
+		}
+		if err == nil {
+			wait, err = l.step(ctx, epoch)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -72,6 +81,21 @@ func (l *Line) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// hold tells the hosts once more what the site is if it is at rest: they may
+// have been emptied, and what an older controller says is refused from now on.
+func (l *Line) hold(ctx context.Context, epoch int64) error {
+	list, err := l.Desk.Line(ctx, l.Site)
+	if err != nil {
+		return err
+	}
+	for _, d := range slices.Backward(list) {
+		if !d.Started.IsZero() {
+			return l.Hold(ctx, d, epoch)
+		}
+	}
+	return nil
 }
 
 // rest waits for a token or for the time to pass; a negative time never does.
@@ -95,7 +119,7 @@ func (l *Line) rest(ctx context.Context, wait time.Duration) bool {
 // step does the next thing there is to do. It returns how long to wait before
 // the next step: 0 not at all, negative until there is a request.
 func (l *Line) step(ctx context.Context, epoch int64) (time.Duration, error) {
-	list, err := l.Desk.Unfinished(ctx, l.Site)
+	list, err := l.Desk.Line(ctx, l.Site)
 	if err != nil {
 		return 0, err
 	}
@@ -108,7 +132,7 @@ func (l *Line) step(ctx context.Context, epoch int64) (time.Duration, error) {
 			}
 		case noon.Warm:
 			warm = &list[i]
-		default:
+		case noon.Walking, noon.Held, noon.Paused, noon.Returning:
 			return 0, l.walk(ctx, d, epoch)
 		}
 	}

@@ -99,6 +99,17 @@ func (w *Walker) Walk(ctx context.Context, id, epoch int64) (noon.Deployment, er
 	return r.d, err
 }
 
+// Hold tells the hosts what a site is whose newest deployment has come to
+// rest. It changes nothing where nothing was lost.
+func (w *Walker) Hold(ctx context.Context, d noon.Deployment, epoch int64) error {
+	if !d.Status.Ended() {
+		return nil // it is walked on, which says the same
+	}
+	r := &run{Walker: w, d: d, epoch: epoch, back: true}
+	_, err := r.tellAll(ctx)
+	return err
+}
+
 func (r *run) thereOrBack(ctx context.Context) error {
 	if r.d.Status != noon.Walking {
 		if err := r.move(ctx, noon.Walking, "resumed"); err != nil {

@@ -138,7 +138,7 @@ func (s *sim) rest(id int64) noon.Deployment {
 		if d.Status.Ended() {
 			return d
 		}
-		pass(50 * time.Millisecond)
+		pass(250 * time.Millisecond)
 	}
 	s.t.Fatalf("d%d does not come to rest", id)
 	return noon.Deployment{}

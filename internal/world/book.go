@@ -134,14 +134,22 @@ func (b *Book) Start(ctx context.Context, d noon.Deployment, epoch int64, events
 	return b.Record(ctx, d, epoch, events...)
 }
 
-// Unfinished lists queued, walking and warm deployments, oldest first.
-func (b *Book) Unfinished(_ context.Context, site noon.Site) ([]noon.Deployment, error) {
+// Line lists queued, walking and warm deployments and the newest started one,
+// oldest first.
+func (b *Book) Line(_ context.Context, site noon.Site) ([]noon.Deployment, error) {
 	var list []noon.Deployment
-	for _, d := range b.All() {
-		if d.Site == site && (!d.Status.Ended() || d.Status == noon.Warm) {
+	newest := false
+	for _, d := range slices.Backward(b.All()) {
+		if d.Site != site {
+			continue
+		}
+		first := !newest && !d.Started.IsZero()
+		newest = newest || first
+		if first || !d.Status.Ended() || d.Status == noon.Warm {
 			list = append(list, d)
 		}
 	}
+	slices.Reverse(list)
 	return list, nil
 }
 

@@ -1,0 +1,210 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/ledger"
+	"github.com/noon-deploy/noon/internal/planner"
+)
+
+// desk answers the lines of deployments from the ledger.
+type desk struct {
+	*ledger.Ledger
+	catalog *catalog
+	ended   func(context.Context, noon.Deployment) // what follows from an end: prune
+}
+
+// Line lists what a line has to work on, and the newest started deployment.
+func (d *desk) Line(ctx context.Context, site noon.Site) ([]noon.Deployment, error) {
+	list, err := d.Unfinished(ctx, site)
+	if err != nil {
+		return nil, err
+	}
+	_, newest, err := d.current(ctx, site)
+	if err != nil || newest.ID == 0 || slices.ContainsFunc(list, func(o noon.Deployment) bool { return o.ID == newest.ID }) {
+		return list, err
+	}
+	list = append(list, newest)
+	slices.SortFunc(list, func(a, b noon.Deployment) int { return cmp.Compare(a.ID, b.ID) })
+	return list, nil
+}
+
+// Ended marks the deployments that a rollback has left and lets go of what is
+// no longer needed.
+func (d *desk) Ended(ctx context.Context, dep noon.Deployment, epoch int64) error {
+	if dep.Status.Good() && dep.Plan.Kind == noon.PlanRollback {
+		if err := d.revert(ctx, dep, epoch); err != nil {
+			return err
+		}
+	}
+	d.ended(ctx, dep)
+	return nil
+}
+
+func (d *desk) revert(ctx context.Context, rollback noon.Deployment, epoch int64) error {
+	list, err := d.Deployments(ctx, ledger.Query{Site: &rollback.Site})
+	if err != nil {
+		return err
+	}
+	for _, old := range list {
+		if old.ID >= rollback.ID || old.Plan.To != rollback.Plan.From || !old.Status.Good() {
+			continue
+		}
+		old.Move(noon.Reverted)
+		event := noon.Event{Deployment: old.ID, Kind: noon.Moved, State: old.At, Subject: "status", Detail: "reverted by " + rollback.Name()}
+		if err := d.Record(ctx, old, epoch, event); err != nil {
+			return fmt.Errorf("mark %s as reverted: %w", old.Name(), err)
+		}
+	}
+	return nil
+}
+
+// current returns the state a site is in, as its newest started deployment
+// left it, and that deployment.
+func (d *desk) current(ctx context.Context, site noon.Site) (noon.State, noon.Deployment, error) {
+	list, err := d.Deployments(ctx, ledger.Query{Site: &site})
+	if err != nil {
+		return noon.State{}, noon.Deployment{}, err
+	}
+	for _, dep := range list {
+		if !dep.Started.IsZero() && len(dep.Plan.States) > 0 {
+			return dep.Plan.States[dep.At], dep, nil
+		}
+	}
+	return noon.State{}, noon.Deployment{}, nil
+}
+
+// Plan computes the plan of a request against what the site is now.
+func (d *desk) Plan(ctx context.Context, dep noon.Deployment) (noon.Plan, error) {
+	now, _, err := d.current(ctx, dep.Site)
+	if err != nil {
+		return noon.Plan{}, err
+	}
+	in := planner.Input{
+		Kind: dep.Plan.Kind, Site: dep.Site, Current: now, To: dep.Plan.To,
+		Apps: map[noon.Revision]noon.App{}, Marks: map[noon.Revision]planner.StoreMark{},
+	}
+	revisions := []noon.Revision{dep.Plan.To}
+	for _, p := range now.Presences {
+		revisions = append(revisions, p.Revision)
+	}
+	for _, r := range revisions {
+		rel, app, err := d.catalog.app(ctx, dep.Site.App, r.Release)
+		if err != nil {
+			return noon.Plan{}, err
+		}
+		in.Apps[r] = app
+		if in.Marks[r], err = d.catalog.marks(ctx, rel, app); err != nil {
+			return noon.Plan{}, err
+		}
+	}
+	if in.Walked, err = d.walked(ctx, dep.Site.App); err != nil {
+		return noon.Plan{}, err
+	}
+	if err := d.complete(ctx, dep, in.Apps[dep.Plan.To]); err != nil {
+		return noon.Plan{}, err
+	}
+	return planner.Plan(in)
+}
+
+// walked lists the pairs of releases that have lived side by side, in any
+// environment of the app.
+func (d *desk) walked(ctx context.Context, app string) ([]planner.Walked, error) {
+	list, err := d.Deployments(ctx, ledger.Query{})
+	if err != nil {
+		return nil, err
+	}
+	var pairs []planner.Walked
+	for _, dep := range slices.Backward(list) {
+		if dep.Site.App == app && dep.Status.Good() && !dep.Plan.From.IsZero() {
+			pairs = append(pairs, planner.Walked{
+				A: dep.Plan.From.Release, B: dep.Plan.To.Release, Where: dep.Name() + " in " + dep.Site.Environment,
+			})
+		}
+	}
+	return pairs, nil
+}
+
+// complete refuses a release that the environment has not all values for, or
+// that has not passed the environment before.
+func (d *desk) complete(ctx context.Context, dep noon.Deployment, app noon.App) error {
+	missing, err := d.catalog.missing(ctx, app, dep.Site, dep.Plan.To.Config)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		return &noon.Error{
+			Kind: noon.Invalid, Op: "deploy", Subject: noon.ReleaseName(dep.Plan.To.Release) + " to " + dep.Site.Environment,
+			Err:  fmt.Errorf("the environment does not have %q, which the release declares", missing),
+			Hint: "Nothing was changed. `noon env set NAME=VALUE` or `noon env set --secret NAME` sets a value.",
+		}
+	}
+	if dep.Plan.Kind == noon.PlanRollback {
+		return nil
+	}
+	return d.promoted(ctx, dep, app)
+}
+
+// promoted refuses a release that has not passed the environment before.
+func (d *desk) promoted(ctx context.Context, dep noon.Deployment, app noon.App) error {
+	env, _ := app.Environment(dep.Site.Environment)
+	if env.After == "" {
+		return nil
+	}
+	before := noon.Site{App: dep.Site.App, Environment: env.After}
+	list, err := d.Deployments(ctx, ledger.Query{Site: &before})
+	if err != nil {
+		return err
+	}
+	passed := slices.ContainsFunc(list, func(p noon.Deployment) bool {
+		return p.Plan.To.Release == dep.Plan.To.Release && p.Status.Good()
+	})
+	if passed {
+		return nil
+	}
+	name := noon.ReleaseName(dep.Plan.To.Release)
+	return &noon.Error{
+		Kind: noon.Conflict, Op: "deploy", Subject: name + " to " + env.Name,
+		Err:  fmt.Errorf("it has not passed %s, which comes before %s", env.After, env.Name),
+		Hint: fmt.Sprintf("Nothing was changed. `noon deploy %s -e %s` first; what runs in %s is what was tested.", name, env.After, env.Name),
+	}
+}
+
+// previousGood finds what a rollback without an argument goes to: the newest
+// deployment that served users, was not left by a rollback, and is not live.
+func (d *desk) previousGood(ctx context.Context, site noon.Site, live noon.Revision) (noon.Revision, error) {
+	list, err := d.Deployments(ctx, ledger.Query{Site: &site})
+	if err != nil {
+		return noon.Revision{}, err
+	}
+	for _, dep := range list {
+		if dep.Status.Good() && dep.Plan.To != live {
+			return dep.Plan.To, nil
+		}
+	}
+	return noon.Revision{}, &noon.Error{
+		Kind: noon.NotFound, Op: "roll back", Subject: site.String(), Err: errors.New("no other release has served users here"),
+		Hint: "`noon rollback rN` goes to a kept release by name; `noon releases` lists them.",
+	}
+}
+
+// lastConfig finds the configuration a release last served users with, or the
+// newest if it never did.
+func (d *desk) lastConfig(ctx context.Context, site noon.Site, release int) (int, error) {
+	list, err := d.Deployments(ctx, ledger.Query{Site: &site})
+	if err != nil {
+		return 0, err
+	}
+	for _, dep := range list {
+		if dep.Plan.To.Release == release && (dep.Status.Good() || dep.Status == noon.Reverted) {
+			return dep.Plan.To.Config, nil
+		}
+	}
+	config, err := d.LatestConfig(ctx, site)
+	return config.Version, err
+}

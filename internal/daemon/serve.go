@@ -1,0 +1,205 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/api"
+	"github.com/noon-deploy/noon/internal/fault"
+	"github.com/noon-deploy/noon/internal/schedule"
+	"github.com/noon-deploy/noon/internal/walk"
+)
+
+// Options are what the parts of noon are started with.
+type Options struct {
+	Paths   Paths
+	Listen  []string // addresses for users
+	Binary  string   // absolute path of noon, for the parts it starts
+	Version string
+	Log     *slog.Logger
+	Faults  *fault.Points
+	Ready   func() // called once everything answers; may be nil
+}
+
+// ending is why Serve ends.
+type ending int
+
+const (
+	endStop    ending = iota // asked by a signal: everything else goes on
+	endUpgrade               // another binary takes over this process
+	endDown                  // everything was stopped
+)
+
+// Serve runs the controller until ctx ends, and has the host part and the
+// proxy running. They and the apps go on when it ends. It returns the binary
+// to go on with if it was asked to upgrade, else "".
+func Serve(ctx context.Context, opts Options) (next string, err error) {
+	if err := opts.Paths.Prepare(); err != nil {
+		return "", err
+	}
+	lock, err := lockData(opts.Paths)
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close() // frees the lock
+	c, err := newController(ctx, opts)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	return c.serve(ctx)
+}
+
+// lockData takes the data directory for this process. The kernel frees it when
+// the process ends, however it ends: there is no stale lock.
+func lockData(p Paths) (*os.File, error) {
+	f, err := os.OpenFile(p.LockFile(), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, &noon.Error{Kind: noon.Invalid, Op: "lock", Subject: p.LockFile(), Err: err, Hint: "Name a data directory you may write to with --data."}
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, &noon.Error{
+			Kind: noon.Conflict, Op: "serve", Subject: p.Data, Err: errors.New("another controller works on this data directory"),
+			Hint: "`noon status` asks it. To go on with another binary use `noon upgrade`; to stop it, end its `noon serve`.",
+		}
+	}
+	return f, nil
+}
+
+func (c *Controller) serve(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var once sync.Once
+	how := endStop
+	c.end = func(e ending) {
+		once.Do(func() {
+			how = e
+			cancel()
+		})
+	}
+	listener, err := listenUnix(ctx, c.opts.Paths.APISocket())
+	if err != nil {
+		return "", err
+	}
+	handler, err := api.NewHandler(c.routes())
+	if err != nil {
+		return "", err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	parts := c.opts.parts()
+	up := make(chan string, len(parts))
+	for _, p := range parts {
+		group.Go(func() error { p.keep(ctx, up); return nil })
+	}
+	group.Go(func() error { return c.whenUp(ctx, group, up, len(parts)) })
+	group.Go(func() error { return serveHTTP(ctx, listener, handler) })
+	err = group.Wait()
+	switch {
+	case how == endUpgrade:
+		return c.opts.Binary, errors.Join(err, c.stopParts("host"))
+	case how == endDown:
+		return "", errors.Join(err, c.stopParts("host", "proxy"))
+	}
+	return "", err
+}
+
+// whenUp starts working once every part answers.
+func (c *Controller) whenUp(ctx context.Context, group *errgroup.Group, up <-chan string, count int) error {
+	for range count {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-up:
+		}
+	}
+	sites, err := c.ledger.Sites(ctx)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.run = func(l *walk.Line) { group.Go(func() error { return c.runLine(ctx, l) }) }
+	for _, line := range c.lines {
+		c.run(line)
+	}
+	c.mu.Unlock()
+	for _, site := range sites {
+		c.wake(site)
+	}
+	scheduler := &schedule.Scheduler{Sites: c.jobSites, Book: book{c.ledger}, Starter: starter{c}, Log: c.opts.Log}
+	group.Go(func() error { scheduler.Run(ctx); return nil })
+	if c.opts.Ready != nil {
+		c.opts.Ready()
+	}
+	return nil
+}
+
+// runLine works on a site until the controller ends. Losing one site to
+// another controller is no reason to lose the others.
+func (c *Controller) runLine(ctx context.Context, l *walk.Line) error {
+	for {
+		err := l.Run(ctx)
+		if ctx.Err() != nil || err == nil {
+			return nil
+		}
+		c.opts.Log.Error("site lost, taking it again", "site", l.Site.String(), "err", err)
+		sleep(ctx, restartMost)
+	}
+}
+
+// listenUnix binds a socket, replacing one that nobody listens on any more.
+func listenUnix(ctx context.Context, path string) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove old socket: %w", err)
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, &noon.Error{Kind: noon.Invalid, Op: "listen on", Subject: path, Err: err, Hint: "Name another directory for the sockets with --run."}
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, fmt.Errorf("protect socket: %w", err)
+	}
+	return l, nil
+}
+
+// stopGrace is how long requests to the API may take to end.
+const stopGrace = 2 * time.Second
+
+func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(l) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("serve the API: %w", err)
+	case <-ctx.Done():
+	}
+	// Clients of the API ask again by themselves; see api.Client.
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+	defer cancel()
+	if err := srv.Shutdown(grace); err != nil {
+		srv.Close()
+	}
+	<-done
+	return nil
+}
+
+func (c *Controller) routes() api.Controller {
+	return api.Controller{
+		Health: c.Health, Releases: c.Releases, AddRelease: c.AddRelease, Plan: c.Plan, Deploy: c.Deploy,
+		Deployments: c.Deployments, Deployment: c.Deployment, Watch: c.Watch, Approve: c.Approve, Abort: c.Abort,
+		Status: c.Status, Config: c.Config, SetConfig: c.SetConfig, Logs: c.Logs, Doctor: c.Doctor,
+		Backup: c.ledger.Backup, Upgrade: c.Upgrade, Down: c.Down,
+	}
+}
