@@ -32,7 +32,7 @@ demo: build ## watch releases come and go under load, about a minute (ARGS="--se
 
 .PHONY: check
 check: tools ## the fast part of test, for while you work: lint and short tests
-	.cache/bin/golangci-lint run ./...
+	.cache/bin/golangci-lint run --allow-parallel-runners ./...
 	$(GO) test -short -shuffle=on $$($(GO) list ./... | grep -v /e2e)
 
 .PHONY: test
@@ -41,7 +41,7 @@ test: ## everything that CI runs: static checks, tests with -race, e2e
 
 .PHONY: lint
 lint: tools ## run golangci-lint with the budgets of the project
-	.cache/bin/golangci-lint run ./...
+	.cache/bin/golangci-lint run --allow-parallel-runners ./...
 
 .PHONY: e2e
 e2e: ## drive the built binary with real servers under load
