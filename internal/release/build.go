@@ -55,7 +55,7 @@ func (s *Store) build(ctx context.Context, r Recipe) (c Content, err error) {
 	if err != nil {
 		return Content{}, err
 	}
-	defer func() { err = errors.Join(err, co.close()) }()
+	defer func() { err = errors.Join(err, co.close(ctx)) }()
 	s.Faults.Point("release.checkout.before")
 	if err := co.fill(ctx, src, len(src.dirty) > 0); err != nil {
 		return Content{}, err

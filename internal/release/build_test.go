@@ -21,34 +21,34 @@ import (
 
 // validateAll lets the library judge every image, and returns the blobs that
 // they are made of.
-func validateAll(t testing.TB, dir string, s *release.Store) map[string]bool {
-	t.Helper()
+func validateAll(tb testing.TB, dir string, s *release.Store) map[string]bool {
+	tb.Helper()
 	referenced := map[string]bool{}
-	digests, err := s.Digests(t.Context())
+	digests, err := s.Digests(tb.Context())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	l, err := layout.FromPath(dir)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, digest := range digests {
 		h, err := v1.NewHash(digest)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		img, err := l.Image(h)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		// The library's slow way takes every layer for a compressed one.
 		if err := validate.Image(img, validate.Fast); err != nil {
-			t.Errorf("image %s is not valid: %v", digest, err)
+			tb.Errorf("image %s is not valid: %v", digest, err)
 		}
-		validateLayers(t, img)
+		validateLayers(tb, img)
 		m, err := img.Manifest()
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		referenced[h.Hex], referenced[m.Config.Digest.Hex] = true, true
 		for _, layer := range m.Layers {
@@ -58,26 +58,26 @@ func validateAll(t testing.TB, dir string, s *release.Store) map[string]bool {
 	return referenced
 }
 
-func validateLayers(t testing.TB, img v1.Image) {
-	t.Helper()
+func validateLayers(tb testing.TB, img v1.Image) {
+	tb.Helper()
 	layers, err := img.Layers()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, l := range layers {
 		want, _ := l.Digest()
 		diff, err := l.DiffID()
 		if err != nil || diff != want {
-			t.Errorf("diff id of layer %s is %s, %v", want, diff, err)
+			tb.Errorf("diff id of layer %s is %s, %v", want, diff, err)
 		}
 		r, err := l.Uncompressed()
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		got, size, err := v1.SHA256(r)
 		r.Close()
 		if wantSize, _ := l.Size(); err != nil || got != want || size != wantSize {
-			t.Errorf("layer %s is %s with %d bytes, %v", want, got, size, err)
+			tb.Errorf("layer %s is %s with %d bytes, %v", want, got, size, err)
 		}
 	}
 }
@@ -211,7 +211,7 @@ func TestBuildOfATreeThatIsNotClean(t *testing.T) {
 	if err := s.Unpack(t.Context(), c.Digest, dir); err != nil {
 		t.Fatal(err)
 	}
-	defer release.RemoveTree(dir)
+	defer removeTree(t, dir)
 	tree := strings.Join(list(t, dir), "\n")
 	if !strings.Contains(tree, "new.txt") || strings.Contains(tree, "noise.log") || !strings.Contains(tree, "link bin/link") {
 		t.Errorf("the dirty release holds\n%s", tree)
@@ -233,7 +233,7 @@ func TestBuildOfASubdirectory(t *testing.T) {
 	if err := s.Unpack(t.Context(), c.Digest, dir); err != nil {
 		t.Fatal(err)
 	}
-	defer release.RemoveTree(dir)
+	defer removeTree(t, dir)
 	if got := strings.Join(list(t, dir), "|"); got != "-r--r--r-- .noon-release.json|-r--r--r-- copied|-r--r--r-- noon.yaml" {
 		t.Errorf("the release holds %s", got)
 	}
@@ -338,10 +338,7 @@ func TestBuildOfNothing(t *testing.T) {
 
 func TestBuildEnvironmentAndOutput(t *testing.T) {
 	t.Setenv("NOON_TEST_LEAK", "secret")
-	t.Setenv("GIT_DIR", "/nonexistent") // as in a hook of git
-	r := repo{t, t.TempDir()}
-	os.Unsetenv("GIT_DIR")
-	r.git("init", "-q", "-b", "main")
+	r := newRepo(t)
 	hook := func(m noon.HookMoment, script string) noon.Hook {
 		return noon.Hook{Moment: m, Name: "h", Command: noon.Command{Command: []string{"sh", "-c", script}}}
 	}
@@ -349,7 +346,7 @@ func TestBuildEnvironmentAndOutput(t *testing.T) {
 		Build: noon.Build{Command: []string{"sh", "-c", "echo build; env; echo oops >&2"}},
 		Hooks: []noon.Hook{hook(noon.BeforeBuild, "echo before"), hook(noon.AfterBuild, "echo after $EXTRA")},
 	}).commit("Env")
-	os.Setenv("GIT_DIR", "/nonexistent")
+	t.Setenv("GIT_DIR", "/nonexistent") // as in a hook of git
 	var out bytes.Buffer
 	recipe := r.recipe()
 	recipe.Output, recipe.Env = &out, []string{"EXTRA=more"}

@@ -41,7 +41,7 @@ func newCheckout(ctx context.Context, work, prefix string) (*checkout, error) {
 	}
 	c := &checkout{dir: filepath.Join(work, "src"), held: held}
 	c.app = filepath.Join(c.dir, filepath.FromSlash(prefix))
-	err = c.clean()
+	err = c.clean(ctx)
 	if err == nil {
 		err = os.Mkdir(c.dir, 0o700)
 	}
@@ -53,18 +53,20 @@ func newCheckout(ctx context.Context, work, prefix string) (*checkout, error) {
 
 func (c *checkout) index() string { return filepath.Join(c.held.Name(), "index") }
 
-func (c *checkout) close() error { return errors.Join(c.clean(), c.held.Close()) }
+func (c *checkout) close(ctx context.Context) error {
+	return errors.Join(c.clean(context.WithoutCancel(ctx)), c.held.Close())
+}
 
 // clean removes what a build leaves, this one or one before that was killed,
 // its processes first.
-func (c *checkout) clean() error {
-	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
+func (c *checkout) clean(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, endTimeout)
 	defer cancel()
 	return errors.Join(endProcesses(ctx, c.dir), RemoveTree(c.dir), removeAbandoned(c.held.Name(), trashPrefix), os.RemoveAll(c.index()))
 }
 
 // cleanWork cleans up after an interrupted build, unless one is running.
-func cleanWork(work string) error {
+func cleanWork(ctx context.Context, work string) error {
 	held, err := os.Open(work)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -76,7 +78,7 @@ func cleanWork(work string) error {
 	if free, err := tryFlock(held, syscall.LOCK_EX); !free || err != nil {
 		return errors.Join(err, held.Close())
 	}
-	return c.close()
+	return c.close(ctx)
 }
 
 // fill brings the files: of the commit, or as they are in the working tree.

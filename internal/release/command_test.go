@@ -23,27 +23,27 @@ import (
 // left the process group.
 const hang = `trap '' TERM HUP INT; sh -c 'trap "" TERM; echo $$ >> "$PIDS"; while :; do sleep 1; done' & setsid sleep 1000 & echo $! >> "$PIDS"; echo $$ >> "$PIDS"; wait`
 
-func hanging(t testing.TB, timeout time.Duration) (release.Recipe, string) {
-	t.Helper()
-	r := shop(t)
+func hanging(tb testing.TB, timeout time.Duration) (release.Recipe, string) {
+	tb.Helper()
+	r := shop(tb)
 	r.app(noon.App{Build: noon.Build{Command: []string{"sh", "-c", hang}, Timeout: timeout}}).commit("Hang")
-	pids := filepath.Join(t.TempDir(), "pids")
+	pids := filepath.Join(tb.TempDir(), "pids")
 	recipe := r.recipe()
 	recipe.Env = []string{"PIDS=" + pids}
 	return recipe, pids
 }
 
-func readPids(t testing.TB, file string) []int {
-	t.Helper()
+func readPids(tb testing.TB, file string) []int {
+	tb.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var pids []int
-	for _, f := range strings.Fields(string(data)) {
+	for f := range strings.FieldsSeq(string(data)) {
 		pid, err := strconv.Atoi(f)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		pids = append(pids, pid)
 	}
@@ -61,14 +61,14 @@ func gone(pid int) bool {
 	return bytes.HasPrefix(state, []byte("Z"))
 }
 
-func wantGone(t testing.TB, file string) {
-	t.Helper()
-	pids := readPids(t, file)
+func wantGone(tb testing.TB, file string) {
+	tb.Helper()
+	pids := readPids(tb, file)
 	if len(pids) != 3 {
-		t.Fatalf("the build started %v, want three processes", pids)
+		tb.Fatalf("the build started %v, want three processes", pids)
 	}
 	for _, pid := range pids {
-		eventually(t, fmt.Sprintf("process %d ends", pid), func() bool { return gone(pid) })
+		eventually(tb, fmt.Sprintf("process %d ends", pid), func() bool { return gone(pid) })
 	}
 }
 

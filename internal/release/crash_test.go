@@ -20,9 +20,9 @@ import (
 // and its arguments, separated by newlines.
 const childEnv = "NOON_RELEASE_CHILD"
 
-func childCommand(t testing.TB, args ...string) *exec.Cmd {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
+func childCommand(tb testing.TB, args ...string) *exec.Cmd {
+	tb.Helper()
+	cmd := exec.CommandContext(tb.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+strings.Join(args, "\n"))
 	return cmd
 }

@@ -32,9 +32,9 @@ type repo struct {
 	dir string
 }
 
-func newRepo(t testing.TB) repo {
-	t.Helper()
-	r := repo{t, t.TempDir()}
+func newRepo(tb testing.TB) repo {
+	tb.Helper()
+	r := repo{tb, tb.TempDir()}
 	r.git("init", "-q", "-b", "main")
 	return r
 }
@@ -58,16 +58,16 @@ func (r repo) write(name, content string) repo {
 	return r
 }
 
-func writeFile(t testing.TB, path, content string, perm fs.FileMode) {
-	t.Helper()
+func writeFile(tb testing.TB, path, content string, perm fs.FileMode) {
+	tb.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := os.WriteFile(path, []byte(content), perm); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := os.Chmod(path, perm); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
@@ -84,11 +84,10 @@ func (r repo) app(app noon.App) repo {
 	return r.write("noon.yaml", string(data))
 }
 
-func (r repo) commit(message string) string {
+func (r repo) commit(message string) {
 	r.t.Helper()
 	r.git("add", "-A")
 	r.git("commit", "-q", "--allow-empty", "-m", message)
-	return r.git("rev-parse", "HEAD")
 }
 
 func parse(data []byte) (app noon.App, err error) { return app, json.Unmarshal(data, &app) }
@@ -96,41 +95,44 @@ func parse(data []byte) (app noon.App, err error) { return app, json.Unmarshal(d
 func (r repo) recipe() release.Recipe { return release.Recipe{Repo: r.dir, Parse: parse} }
 
 // shop is a repository with one commit of everything a release may hold.
-func shop(t testing.TB) repo {
-	t.Helper()
-	r := newRepo(t).app(noon.App{})
+func shop(tb testing.TB) repo {
+	tb.Helper()
+	r := newRepo(tb).app(noon.App{})
 	r.write("static/app.js", "let a = 1\n").write("static/deep/er/x.css", "b{}\n").write("README", "hello\n")
-	writeFile(t, filepath.Join(r.dir, "bin/run"), "#!/bin/sh\necho run\n", 0o755)
+	writeFile(tb, filepath.Join(r.dir, "bin/run"), "#!/bin/sh\necho run\n", 0o755)
 	if err := os.Symlink("../static/app.js", filepath.Join(r.dir, "bin/link")); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	r.commit("Open the shop\n\nWith a body.")
 	return r
 }
 
-func open(t testing.TB) *release.Store { return openAt(t, filepath.Join(t.TempDir(), "releases")) }
+func open(tb testing.TB) *release.Store {
+	tb.Helper()
+	return openAt(tb, filepath.Join(tb.TempDir(), "releases"))
+}
 
-func openAt(t testing.TB, dir string) *release.Store {
-	t.Helper()
+func openAt(tb testing.TB, dir string) *release.Store {
+	tb.Helper()
 	s, err := release.Open(dir)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }
 
-func build(t testing.TB, s *release.Store, r release.Recipe) release.Content {
-	t.Helper()
-	c, err := s.Build(t.Context(), r)
+func build(tb testing.TB, s *release.Store, r release.Recipe) release.Content {
+	tb.Helper()
+	c, err := s.Build(tb.Context(), r)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return c
 }
 
 // list describes a tree: one line per entry.
-func list(t testing.TB, dir string) []string {
-	t.Helper()
+func list(tb testing.TB, dir string) []string {
+	tb.Helper()
 	var lines []string
 	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || p == dir {
@@ -149,69 +151,75 @@ func list(t testing.TB, dir string) []string {
 		return nil
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return lines
 }
 
 // wantError checks that err is for people: of the kind, with a hint, and that
 // it says what went wrong.
-func wantError(t testing.TB, err error, kind noon.ErrorKind, text string) {
-	t.Helper()
-	var e *noon.Error
-	if !errors.As(err, &e) {
-		t.Fatalf("error is %v, want a *noon.Error", err)
+func wantError(tb testing.TB, err error, kind noon.ErrorKind, text string) {
+	tb.Helper()
+	if _, ok := errors.AsType[*noon.Error](err); !ok {
+		tb.Fatalf("error is %v, want a *noon.Error", err)
 	}
 	if noon.KindOf(err) != kind || !strings.Contains(err.Error(), text) {
-		t.Fatalf("error is %s %q, want %s with %q", noon.KindOf(err), err, kind, text)
+		tb.Fatalf("error is %s %q, want %s with %q", noon.KindOf(err), err, kind, text)
 	}
 	if noon.HintOf(err) == "" {
-		t.Fatalf("error %q has no hint", err)
+		tb.Fatalf("error %q has no hint", err)
 	}
 }
 
 // wantClean checks that the store holds the blobs of its releases and nothing
 // else, and that every blob is what its name says.
-func wantClean(t testing.TB, dir string, s *release.Store) {
-	t.Helper()
-	if left := list(t, filepath.Join(dir, "tmp")); len(left) > 0 {
-		t.Errorf("left in tmp: %q", left)
+func wantClean(tb testing.TB, dir string, s *release.Store) {
+	tb.Helper()
+	if left := list(tb, filepath.Join(dir, "tmp")); len(left) > 0 {
+		tb.Errorf("left in tmp: %q", left)
 	}
 	names, err := os.ReadDir(dir)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, d := range names {
 		if !slices.Contains([]string{"blobs", "index.json", "lock", "oci-layout", "tmp", "work"}, d.Name()) {
-			t.Errorf("left in the store: %s", d.Name())
+			tb.Errorf("left in the store: %s", d.Name())
 		}
 	}
-	referenced := validateAll(t, dir, s)
+	referenced := validateAll(tb, dir, s)
 	blobs, err := os.ReadDir(filepath.Join(dir, "blobs", "sha256"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, b := range blobs {
 		if !referenced[b.Name()] {
-			t.Errorf("blob %s belongs to no release", b.Name())
+			tb.Errorf("blob %s belongs to no release", b.Name())
 		}
 	}
 	if len(blobs) != len(referenced) {
-		t.Errorf("there are %d blobs, want %d", len(blobs), len(referenced))
+		tb.Errorf("there are %d blobs, want %d", len(blobs), len(referenced))
 	}
 }
 
 // eventually waits for a condition of another process.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
 	deadline := time.After(20 * time.Second)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		select {
 		case <-deadline:
-			t.Fatalf("waited in vain for: %s", what)
+			tb.Fatalf("waited in vain for: %s", what)
 		case <-tick.C:
 		}
+	}
+}
+
+func removeTree(tb testing.TB, dir string) {
+	tb.Helper()
+	if err := release.RemoveTree(dir); err != nil {
+		tb.Error(err)
 	}
 }

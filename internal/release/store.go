@@ -77,7 +77,7 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	_, err = s.sweep(index)
-	return errors.Join(err, cleanWork(s.work()))
+	return errors.Join(err, cleanWork(ctx, s.work()))
 }
 
 // initialise writes what a new layout lacks: index.json last, since its

@@ -17,11 +17,11 @@ import (
 	"github.com/noon-deploy/noon/internal/release"
 )
 
-func export(t testing.TB, s *release.Store, digest string) string {
-	t.Helper()
+func export(tb testing.TB, s *release.Store, digest string) string {
+	tb.Helper()
 	var b strings.Builder
-	if err := s.Export(t.Context(), digest, &b); err != nil {
-		t.Fatal(err)
+	if err := s.Export(tb.Context(), digest, &b); err != nil {
+		tb.Fatal(err)
 	}
 	return b.String()
 }
@@ -52,7 +52,7 @@ func TestRoundTrip(t *testing.T) {
 	if err := other.Unpack(t.Context(), c.Digest, place); err != nil {
 		t.Fatal(err)
 	}
-	defer release.RemoveTree(place)
+	defer removeTree(t, place)
 	if err := other.Verify(t.Context(), c.Digest, place); err != nil {
 		t.Error(err)
 	}
@@ -97,28 +97,28 @@ func TestTamperedArchive(t *testing.T) {
 	t.Logf("refused %d, padding %d", refused, same)
 }
 
-// pack writes a tar of the headers given and files with these contents.
+// file is one entry of a tar.
 type file struct {
 	header  tar.Header
 	content string
 }
 
-func tarOf(t testing.TB, files ...file) string {
-	t.Helper()
+func tarOf(tb testing.TB, files ...file) string {
+	tb.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for _, f := range files {
 		f.header.Size = int64(len(f.content))
 		f.header.Mode = 0o644
 		if err := w.WriteHeader(&f.header); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if _, err := io.WriteString(w, f.content); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	if err := w.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b.String()
 }
@@ -133,11 +133,11 @@ func plain(name, content string) file {
 }
 
 // archiveOf wraps a layer into an archive that is right in every other way.
-func archiveOf(t testing.TB, layer []byte) []file {
-	t.Helper()
+func archiveOf(tb testing.TB, layer []byte) []file {
+	tb.Helper()
 	config, image, err := release.AssembleBlobs([]byte("{}"), layer)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	manifest := blobFile(image)
 	index := fmt.Sprintf(`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":%d,"digest":"sha256:%s"}]}`,
@@ -145,11 +145,11 @@ func archiveOf(t testing.TB, layer []byte) []file {
 	return []file{plain("oci-layout", `{"imageLayoutVersion":"1.0.0"}`), plain("index.json", index), manifest, blobFile(config), blobFile(layer)}
 }
 
-func canonical(t testing.TB, list ...release.TarEntry) []byte {
-	t.Helper()
+func canonical(tb testing.TB, list ...release.TarEntry) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	if err := release.CanonicalLayer(&b, list); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b.Bytes()
 }

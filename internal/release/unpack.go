@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -164,6 +165,7 @@ func (u *unpacking) layer(r io.Reader, want v1.Descriptor) ([]entry, error) {
 			err = u.root.Mkdir(e.Path, 0o700)
 		case regular:
 			e.Sum, err = u.file(e, content)
+		case symlink: // later
 		}
 		entries = append(entries, e)
 		return err
@@ -209,8 +211,7 @@ func (u *unpacking) record(r record) error {
 // finish makes the tree read-only and durable. Files get the time of the
 // commit: web servers tell browsers by it whether a file has changed.
 func (u *unpacking) finish(entries []entry, at time.Time) error {
-	for i := len(entries) - 1; i >= 0; i-- { // directories after what is in them
-		e := entries[i]
+	for _, e := range slices.Backward(entries) { // directories after what is in them
 		if e.Kind == symlink {
 			continue
 		}

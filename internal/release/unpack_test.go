@@ -14,20 +14,20 @@ import (
 )
 
 // unpacked is a release in a directory, and the store it came from.
-func unpacked(t testing.TB) (s *release.Store, digest, dir string) {
-	t.Helper()
-	s = open(t)
-	c := build(t, s, shop(t).recipe())
-	dir = filepath.Join(t.TempDir(), "site", "r1")
-	if err := s.Unpack(t.Context(), c.Digest, dir); err != nil {
-		t.Fatal(err)
+func unpacked(tb testing.TB) (s *release.Store, digest, dir string) {
+	tb.Helper()
+	s = open(tb)
+	c := build(tb, s, shop(tb).recipe())
+	dir = filepath.Join(tb.TempDir(), "site", "r1")
+	if err := s.Unpack(tb.Context(), c.Digest, dir); err != nil {
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := release.RemoveTree(dir); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
-		if left := list(t, filepath.Dir(dir)); len(left) > 0 {
-			t.Errorf("left beside the release: %q", left)
+		if left := list(tb, filepath.Dir(dir)); len(left) > 0 {
+			tb.Errorf("left beside the release: %q", left)
 		}
 	})
 	return s, c.Digest, dir
@@ -183,12 +183,19 @@ func TestVerifyFinds(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	editing := func(name, content string) func(*testing.T, string) error {
+		return func(t *testing.T, dir string) error {
+			t.Helper()
+			edit(t, filepath.Join(dir, name), content)
+			return nil
+		}
+	}
 	for name, c := range map[string]struct {
 		change func(t *testing.T, dir string) error
 		text   string
 	}{
-		"content":    {func(t *testing.T, dir string) error { edit(t, dir+"/static/app.js", "let a = 3\n"); return nil }, "static/app.js: its content differs"},
-		"size":       {func(t *testing.T, dir string) error { edit(t, dir+"/README", ""); return nil }, "README: 0 bytes, want 6"},
+		"content":    {editing("static/app.js", "let a = 3\n"), "static/app.js: its content differs"},
+		"size":       {editing("README", ""), "README: 0 bytes, want 6"},
 		"mode":       {func(_ *testing.T, dir string) error { return os.Chmod(dir+"/README", 0o644) }, "README: mode 0644, want 0444"},
 		"setuid":     {func(_ *testing.T, dir string) error { return os.Chmod(dir+"/bin/run", 0o555|os.ModeSetuid) }, "bin/run: mode"},
 		"root mode":  {func(_ *testing.T, dir string) error { return os.Chmod(dir, 0o755) }, ".: mode 0755, want 0555"},
@@ -198,14 +205,16 @@ func TestVerifyFinds(t *testing.T) {
 		"link":       {func(_ *testing.T, dir string) error { return relink(dir+"/bin/link", "../README") }, "bin/link: a link to ../README"},
 		"file→link":  {func(_ *testing.T, dir string) error { return relink(dir+"/README", "noon.yaml") }, "README: not a file any more"},
 		"no record":  {func(_ *testing.T, dir string) error { return os.Remove(dir + "/" + release.RecordName) }, release.RecordName + ": missing"},
-		"bad record": {func(t *testing.T, dir string) error { edit(t, dir+"/"+release.RecordName, "{"); return nil }, "does not match its digest"},
+		"bad record": {editing(release.RecordName, "{"), "does not match its digest"},
 		"forged record": {func(t *testing.T, dir string) error {
+			t.Helper()
 			data, err := os.ReadFile(dir + "/" + release.RecordName)
 			edit(t, dir+"/"+release.RecordName, strings.ReplaceAll(string(data), "revision", "rewision"))
 			return err
 		}, "belongs to sha256:"},
 		// Whoever changes a file and its sum in the record is found all the same.
 		"forged sum": {func(t *testing.T, dir string) error {
+			t.Helper()
 			data, err := os.ReadFile(dir + "/" + release.RecordName)
 			edit(t, dir+"/README", "hullo\n")
 			edit(t, dir+"/"+release.RecordName, strings.Replace(string(data), sumOf("hello\n"), sumOf("hullo\n"), 1))
