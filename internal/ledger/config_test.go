@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ import (
 	"github.com/noon-deploy/noon/internal/ledger"
 )
 
-func set(t testing.TB, l *ledger.Ledger, changes ...ledger.Change) int {
+func set(t *testing.T, l *ledger.Ledger, changes ...ledger.Change) int {
 	t.Helper()
 	return must(l.SetConfig(t.Context(), production(), changes, "ada"))(t)
 }
@@ -121,15 +122,13 @@ func TestConfigModel(t *testing.T) {
 		sites++
 		site := noon.Site{App: fmt.Sprintf("a%d", sites), Environment: "production"}
 		history := []map[string]ledger.Value{{}}
-		for range rapid.IntRange(1, 8).Draw(r, "changes") {
+		for range rapid.IntRange(1, 5).Draw(r, "changes") {
 			c := ledger.Change{
 				Name: rapid.SampledFrom([]string{"A", "B", "_c"}).Draw(r, "name"), Value: rapid.StringMatching(`[a-z =\n"ß]{0,4}`).Draw(r, "value"),
 				Secret: rapid.Bool().Draw(r, "secret"), Unset: rapid.Bool().Draw(r, "unset"),
 			}
 			next := map[string]ledger.Value{}
-			for k, v := range history[len(history)-1] {
-				next[k] = v
-			}
+			maps.Copy(next, history[len(history)-1])
 			_, set := next[c.Name]
 			if delete(next, c.Name); !c.Unset {
 				next[c.Name] = ledger.Value{Text: c.Value, Secret: c.Secret}

@@ -306,7 +306,7 @@ func TestOnlyTheNewestEpochWrites(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		apps++
 		site := noon.Site{App: fmt.Sprintf("a%d", apps), Environment: "production"}
-		d := create(t, l, walking(site))
+		d := must(l.Create(ctx, walking(site)))(r)
 		var newest, generation int64
 		holds := map[string]int64{}
 		var want []string

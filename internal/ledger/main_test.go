@@ -106,12 +106,12 @@ func walking(site noon.Site) noon.Deployment {
 	}
 }
 
-func create(t testing.TB, l *ledger.Ledger, d noon.Deployment) noon.Deployment {
+func create(t *testing.T, l *ledger.Ledger, d noon.Deployment) noon.Deployment {
 	t.Helper()
 	return must(l.Create(t.Context(), d))(t)
 }
 
-func acquire(t testing.TB, l *ledger.Ledger, site noon.Site) int64 {
+func acquire(t *testing.T, l *ledger.Ledger, site noon.Site) int64 {
 	t.Helper()
 	return must(l.Acquire(t.Context(), site, t.Name()))(t)
 }
@@ -133,14 +133,14 @@ func wantHint(t failer, err error, kind noon.ErrorKind, hint string) {
 	}
 }
 
-func raw(t testing.TB, path string) *sql.DB {
+func raw(t *testing.T, path string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
 	noErr(t, err)
 	return db
 }
 
-func rawExec(t testing.TB, path, text string) {
+func rawExec(t *testing.T, path, text string) {
 	t.Helper()
 	db := raw(t, path)
 	_, err := db.ExecContext(t.Context(), text)
@@ -149,38 +149,44 @@ func rawExec(t testing.TB, path, text string) {
 }
 
 // dump is everything a ledger holds but its seal and the dates of migrations.
-func dump(t testing.TB, path string) string {
+func dump(t *testing.T, path string) string {
 	t.Helper()
 	db := raw(t, path)
 	var b strings.Builder
 	for _, table := range []string{"counter", "release", "config_version", "config_value", "lease", "deployment", "event", "job_run"} {
-		rows, err := db.QueryContext(t.Context(), "SELECT * FROM "+table+" ORDER BY 1, 2, 3, 4")
-		if table == "counter" || table == "seal" {
-			rows, err = db.QueryContext(t.Context(), "SELECT * FROM "+table+" ORDER BY 1, 2")
-		}
-		noErr(t, err)
-		fmt.Fprintln(&b, table)
-		columns := must(rows.Columns())(t)
-		for rows.Next() {
-			cells := make([]any, len(columns))
-			for i := range cells {
-				cells[i] = new(string)
-			}
-			noErr(t, rows.Scan(cells...))
-			for _, c := range cells {
-				fmt.Fprintf(&b, "\t%s", *c.(*string))
-			}
-			fmt.Fprintln(&b)
-		}
-		noErr(t, rows.Err())
-		noErr(t, rows.Close())
+		dumpTable(t, db, &b, table)
 	}
 	noErr(t, db.Close())
 	return b.String()
 }
 
+func dumpTable(t *testing.T, db *sql.DB, b *strings.Builder, table string) {
+	t.Helper()
+	order := " ORDER BY 1, 2, 3, 4"
+	if table == "counter" {
+		order = " ORDER BY 1" // it has no more
+	}
+	rows, err := db.QueryContext(t.Context(), "SELECT * FROM "+table+order)
+	noErr(t, err)
+	defer func() { noErr(t, rows.Close()) }()
+	fmt.Fprintln(b, table)
+	columns := must(rows.Columns())(t)
+	for rows.Next() {
+		cells := make([]any, len(columns))
+		for i := range cells {
+			cells[i] = new(string)
+		}
+		noErr(t, rows.Scan(cells...))
+		for _, c := range cells {
+			fmt.Fprintf(b, "\t%s", *c.(*string))
+		}
+		fmt.Fprintln(b)
+	}
+	noErr(t, rows.Err())
+}
+
 // filesWith returns which of the files of dir hold text.
-func filesWith(t testing.TB, dir, text string) (names []string) {
+func filesWith(t *testing.T, dir, text string) (names []string) {
 	t.Helper()
 	for _, e := range must(os.ReadDir(dir))(t) {
 		if bytes.Contains(must(os.ReadFile(filepath.Join(dir, e.Name())))(t), []byte(text)) {

@@ -138,35 +138,41 @@ func (r *round) wantAcknowledged(t *testing.T, cut int, tail []byte, how string)
 	}
 }
 
-// cuts are every boundary of a frame and places inside each: a torn header, a
-// torn page, all but the last byte.
-func (r *round) cuts() []int {
-	all := []int{0, 1, logHeader - 1}
-	for at := logHeader; at <= r.ends[len(r.ends)-1]; at += frame {
-		all = append(all, at)
-		if at < r.ends[len(r.ends)-1] {
-			all = append(all, at+frameHeader/2, at+frameHeader+pageSize/2, at+frame-1)
-		}
+// cuts are places in the log: every boundary of a frame, and in each frame a
+// torn header and a torn page. whole tells them apart.
+func (r *round) cuts(visit func(cut int, whole bool)) {
+	visit(1, false)
+	visit(logHeader-1, false)
+	last := r.ends[len(r.ends)-1]
+	for at := logHeader; at < last; at += frame {
+		visit(at, true)
+		visit(at+frameHeader/2, false)
+		visit(at+frameHeader+pageSize/2, false)
 	}
-	return all
+	visit(last-1, false)
+	visit(last, true)
 }
 
 func TestPowerLossAnywhereInTheLog(t *testing.T) {
 	t.Parallel()
 	first, second, _ := fillTwice(t)
-	garbage := make([]byte, 2*frame)
+	garbage := make([]byte, frame)
 	random := rand.NewChaCha8([32]byte{1})
 	_, _ = random.Read(garbage)
-	for _, cut := range first.cuts() {
-		first.wantAcknowledged(t, cut, nil, "nothing after it")
-		if cut >= logHeader {
+	first.cuts(func(cut int, whole bool) {
+		if whole || cut%2 == 0 {
+			first.wantAcknowledged(t, cut, nil, "nothing after it")
+		}
+		if whole || cut%2 == 1 {
 			first.wantAcknowledged(t, cut, garbage[:1+cut%len(garbage)], "garbage after it")
+		}
+		if whole {
 			first.wantAcknowledged(t, cut, make([]byte, frame), "zeroes after it")
 		}
-	}
-	for _, cut := range second.cuts() {
+	})
+	second.cuts(func(cut int, _ bool) {
 		second.wantAcknowledged(t, cut, second.older[min(cut, len(second.older)):], "the round before after it")
-	}
+	})
 }
 
 // TestPowerLossWhileFolding loses the power while the log is folded into the
@@ -174,7 +180,7 @@ func TestPowerLossAnywhereInTheLog(t *testing.T) {
 func TestPowerLossWhileFolding(t *testing.T) {
 	t.Parallel()
 	first, _, folded := fillTwice(t)
-	for seed := range uint64(24) {
+	for seed := range uint64(16) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		db := bytes.Clone(folded)
 		for at := 0; at < len(folded); at += pageSize {
