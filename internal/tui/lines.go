@@ -22,6 +22,7 @@ type Lines struct {
 	waiting  string    // what is waited for
 	since    time.Time // since when
 	told     bool      // and has been told
+	back     bool      // it is on its way back
 }
 
 // NewLines returns a view that appends lines.
@@ -75,7 +76,10 @@ func (l *Lines) text(e noon.Event) string {
 	detail := Clean(firstLine(e.Detail))
 	switch {
 	case e.Kind == noon.Moved:
+		l.back = l.back || statusOf(e) == noon.Returning
 		return detail
+	case e.Subject == "enter" && e.Kind == noon.Intent && l.back:
+		return "back to " + state
 	case e.Subject == "enter" && e.Kind == noon.Intent:
 		return state
 	case e.Subject == "enter":

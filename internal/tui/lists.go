@@ -85,7 +85,7 @@ func (p Page) Journal(v api.DeploymentView) string {
 			fmt.Fprintf(&b, "  %-9s %s\n", key, text)
 		}
 	}
-	line("created", p.ago(d.Created))
+	line("created", d.Created.In(p.Now.Location()).Format(time.RFC3339)+", "+p.ago(d.Created))
 	line("by", Clean(d.By))
 	line("reason", Clean(d.Reason))
 	line("approved", Clean(d.Approved))

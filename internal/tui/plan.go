@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/noon-deploy/noon"
@@ -37,7 +38,7 @@ func (p Page) Summary(v api.Preview) string {
 	b.WriteString("  states   " + strings.Join(kinds, " → ") + "\n")
 	for _, st := range v.Plan.States {
 		for _, n := range st.Enter {
-			if n.Gate != nil {
+			if n.Gate != nil && n.Gate.Kind != noon.GateWarm {
 				b.WriteString("  waits    " + gateText(*n.Gate) + ", before " + st.Kind.Label() + "\n")
 			}
 		}
@@ -101,12 +102,12 @@ func (p Page) state(st noon.State) string {
 	var b strings.Builder
 	line := func(key, text string) { fmt.Fprintf(&b, "  %-8s %s\n", key, text) }
 	for _, n := range st.Enter {
-		if n.Fact == nil {
-			line("first", needText(n))
-		}
+		line("first", needText(n))
 	}
 	for _, c := range st.Changes {
-		line("change", c)
+		if !isNeed(c, st.Enter) {
+			line("change", c)
+		}
 	}
 	if len(st.Changes) == 0 && st.Kind == noon.Settled {
 		line("now", presencesText(st))
@@ -124,6 +125,13 @@ func (p Page) state(st noon.State) string {
 		return p.dim("  nothing is needed") + "\n"
 	}
 	return b.String()
+}
+
+// isNeed reports whether a change tells of a command that is shown already.
+func isNeed(change string, needs []noon.Need) bool {
+	return slices.ContainsFunc(needs, func(n noon.Need) bool {
+		return n.Fact != nil && strings.HasPrefix(change, n.Fact.Name+": ")
+	})
 }
 
 func (p Page) evidence(e noon.Evidence) string {

@@ -1,0 +1,108 @@
+package tui_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/manifest"
+	"github.com/noon-deploy/noon/internal/planner"
+	"github.com/noon-deploy/noon/internal/tui"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares text with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = bytes.ReplaceAll(want, []byte("\r\n"), []byte("\n"))
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got, -update writes it):\n%s", path, diff)
+	}
+}
+
+// noonTime is when the tests take place.
+var noonTime = time.Date(2026, time.November, 20, 12, 0, 0, 0, time.UTC)
+
+func page(width int) tui.Page { return tui.Page{Width: width, Now: noonTime} }
+
+// shop is the app of a manifest in testdata.
+func shop(t *testing.T) noon.App {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", "noon.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, err := manifest.Parse("noon.yaml", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app.Stores[0].Quiet = true
+	return app
+}
+
+var (
+	production = noon.Site{App: "shop", Environment: "production"}
+	r1         = noon.Revision{Release: 1, Config: 1}
+	r2         = noon.Revision{Release: 2, Config: 1}
+)
+
+// first is the plan of a first deployment.
+func first(t *testing.T) noon.Plan {
+	t.Helper()
+	return plan(t, planner.Input{
+		Kind: noon.PlanDeploy, Site: production, To: r1,
+		Apps: map[noon.Revision]noon.App{r1: shop(t)},
+	})
+}
+
+// second is the plan that replaces r1 by r2, which brings a migration.
+func second(t *testing.T) noon.Plan {
+	t.Helper()
+	before := first(t)
+	return plan(t, planner.Input{
+		Kind: noon.PlanDeploy, Site: production, To: r2,
+		Current: before.States[len(before.States)-1],
+		Apps:    map[noon.Revision]noon.App{r1: shop(t), r2: shop(t)},
+		Marks:   map[noon.Revision]planner.StoreMark{r1: {"db": "a"}, r2: {"db": "b"}},
+		Walked:  []planner.Walked{},
+	})
+}
+
+// back is the plan of a rollback to r1 while it is warm.
+func back(t *testing.T) noon.Plan {
+	t.Helper()
+	before := second(t)
+	return plan(t, planner.Input{
+		Kind: noon.PlanRollback, Site: production, To: r1,
+		Current: before.States[before.Index(noon.Switched)],
+		Apps:    map[noon.Revision]noon.App{r1: shop(t), r2: shop(t)},
+		Walked:  []planner.Walked{{A: 1, B: 2, Where: "d2 in production"}},
+	})
+}
+
+func plan(t *testing.T, in planner.Input) noon.Plan {
+	t.Helper()
+	p, err := planner.Plan(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
