@@ -126,12 +126,19 @@ func appTree(a noon.App, shuffle func(tree) tree) tree {
 		environments = append(environments, pair{e.Name, shuffle(environmentTree(e, shuffle))})
 	}
 	t := without(tree{
-		{"variables", texts(a.Variables)}, {"secrets", texts(a.Secrets)},
-		{"jobs", shuffle(jobs)}, {"stores", shuffle(stores)}, {"hooks", shuffle(without(hooks))}, {"smoke", smokeList(a.Smoke, shuffle)},
+		{"variables", texts(a.Variables)},
+		{"secrets", texts(a.Secrets)},
+		{"jobs", shuffle(jobs)},
+		{"stores", shuffle(stores)},
+		{"hooks", shuffle(without(hooks))},
+		{"smoke", smokeList(a.Smoke, shuffle)},
 	})
 	t = append(t, tree{
-		{"app", text(a.Name)}, {"services", shuffle(services)}, {"environments", environments},
-		{"bake", text(a.Bake.String())}, {"keep", strconv.Itoa(a.Keep)},
+		{"app", text(a.Name)},
+		{"services", shuffle(services)},
+		{"environments", environments},
+		{"bake", text(a.Bake.String())},
+		{"keep", strconv.Itoa(a.Keep)},
 		{"build", shuffle(append(without(tree{{"command", texts(a.Build.Command)}, {"files", texts(a.Build.Files)}}), pair{"timeout", text(a.Build.Timeout.String())}))},
 	}...)
 	return shuffle(t)
@@ -147,15 +154,20 @@ func serviceTree(s noon.Service, shuffle func(tree) tree) tree {
 		memory = fmt.Sprintf("%dB", s.Limits.Memory)
 	}
 	limits := without(tree{
-		{"memory", text(memory)}, {"cpus", strconv.FormatFloat(s.Limits.CPUs, 'g', -1, 64)},
-		{"processes", strconv.Itoa(s.Limits.Processes)}, {"files", strconv.Itoa(s.Limits.Files)},
+		{"memory", text(memory)},
+		{"cpus", strconv.FormatFloat(s.Limits.CPUs, 'g', -1, 64)},
+		{"processes", strconv.Itoa(s.Limits.Processes)},
+		{"files", strconv.Itoa(s.Limits.Files)},
 	})
 	ready := without(tree{{"http", text(s.Ready.HTTP)}, {"tcp", strconv.FormatBool(s.Ready.TCP)}, {"command", texts(s.Ready.Command)}})
 	ready = append(ready, pair{"interval", text(s.Ready.Interval.String())}, pair{"timeout", text(s.Ready.Timeout.String())})
 	t := without(tree{{"dir", text(s.Dir)}, {"paths", texts(s.Paths)}, {"user", text(s.User)}, {"env", shuffle(dict(s.Env, quoted))}, {"limits", shuffle(limits)}})
 	return append(t, tree{
-		{"command", texts(s.Command)}, {"instances", strconv.Itoa(s.Instances)}, {"drain", text(s.Drain.String())},
-		{"ready", shuffle(ready)}, {"stop", shuffle(tree{{"signal", text(s.Stop.Signal)}, {"grace", text(s.Stop.Grace.String())}})},
+		{"command", texts(s.Command)},
+		{"instances", strconv.Itoa(s.Instances)},
+		{"drain", text(s.Drain.String())},
+		{"ready", shuffle(ready)},
+		{"stop", shuffle(tree{{"signal", text(s.Stop.Signal)}, {"grace", text(s.Stop.Grace.String())}})},
 	}...)
 }
 
@@ -163,12 +175,17 @@ func smokeList(all []noon.Smoke, shuffle func(tree) tree) []any {
 	var out []any
 	for _, s := range all {
 		expect := without(tree{
-			{"headers", shuffle(dict(s.Expect.Headers, quoted))}, {"body", texts(s.Expect.Body)}, {"not-body", texts(s.Expect.NotBody)},
+			{"headers", shuffle(dict(s.Expect.Headers, quoted))},
+			{"body", texts(s.Expect.Body)},
+			{"not-body", texts(s.Expect.NotBody)},
 			{"json", shuffle(dict(s.Expect.JSON, jsonTree))},
 		})
 		t := without(tree{{"headers", shuffle(dict(s.Headers, quoted))}, {"body", text(s.Body)}})
 		out = append(out, shuffle(append(t, tree{
-			{"name", text(s.Name)}, {"method", text(s.Method)}, {"path", text(s.Path)}, {"timeout", text(s.Timeout.String())},
+			{"name", text(s.Name)},
+			{"method", text(s.Method)},
+			{"path", text(s.Path)},
+			{"timeout", text(s.Timeout.String())},
 			{"expect", shuffle(append(expect, pair{"status", strconv.Itoa(s.Expect.Status)}))},
 		}...)))
 	}
@@ -200,8 +217,11 @@ func jsonTree(v any) any {
 
 func environmentTree(e noon.Environment, shuffle func(tree) tree) tree {
 	t := without(tree{
-		{"after", text(e.After)}, {"domains", texts(e.Domains)}, {"variables", shuffle(dict(e.Variables, quoted))},
-		{"instances", shuffle(dict(e.Instances, func(n int) any { return strconv.Itoa(n) }))}, {"approval", strconv.FormatBool(e.Approval)},
+		{"after", text(e.After)},
+		{"domains", texts(e.Domains)},
+		{"variables", shuffle(dict(e.Variables, quoted))},
+		{"instances", shuffle(dict(e.Instances, func(n int) any { return strconv.Itoa(n) }))},
+		{"approval", strconv.FormatBool(e.Approval)},
 	})
 	if w := e.Window; w != nil {
 		days := make([]string, len(w.Days))

@@ -21,8 +21,12 @@ func lookGo(s *sketch) {
 		s.app = nameFrom(base)
 	}
 	s.store = firstOf(text, [][2]string{
-		{"jackc/pgx", "postgres"}, {"lib/pq", "postgres"}, {"go-sql-driver/mysql", "mysql"},
-		{"modernc.org/sqlite", "sqlite"}, {"mattn/go-sqlite3", "sqlite"}, {"ncruces/go-sqlite3", "sqlite"},
+		{"jackc/pgx", "postgres"},
+		{"lib/pq", "postgres"},
+		{"go-sql-driver/mysql", "mysql"},
+		{"modernc.org/sqlite", "sqlite"},
+		{"mattn/go-sqlite3", "sqlite"},
+		{"ncruces/go-sqlite3", "sqlite"},
 	})
 	data := s.present("static", "public", "assets", "templates", "views", "migrations")
 	programs := s.programs()

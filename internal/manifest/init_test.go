@@ -82,13 +82,9 @@ func TestInitOfNothing(t *testing.T) {
 // TestInitOfAnything: whatever the files hold, the draft can be parsed.
 func TestInitOfAnything(t *testing.T) {
 	t.Parallel()
-	root := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
 		line := rapid.OneOf(rapid.String(), rapid.StringMatching(`[ -~]{0,30}`))
-		dir, err := os.MkdirTemp(root, "")
-		if err != nil {
-			rt.Fatal(err)
-		}
+		dir := t.TempDir()
 		a, b := line.Draw(rt, "a"), line.Draw(rt, "b")
 		for _, file := range [][2]string{
 			{"Procfile", "web: " + a + "\n" + rapid.StringMatching(`[A-Za-z0-9_-]{1,45}`).Draw(rt, "process") + ": " + b + "\nrelease: " + a},
