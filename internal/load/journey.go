@@ -264,9 +264,9 @@ func sameBytes(sum [sha256.Size]byte) func(answer) error {
 
 // picture draws something that nobody has drawn before.
 func (c *customer) picture() ([]byte, error) {
-	img := image.NewRGBA(image.Rect(0, 0, 160, 120))
-	for y := range 120 {
-		for x := range 160 {
+	img := image.NewRGBA(image.Rect(0, 0, 48, 36))
+	for y := range 36 {
+		for x := range 48 {
 			n := c.rand.Uint32()
 			img.SetRGBA(x, y, color.RGBA{R: 200 + uint8(n&31), G: uint8(120 + y/2 + int(n>>8&15)), B: uint8(40 + x/2), A: 255})
 		}

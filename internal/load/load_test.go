@@ -3,7 +3,6 @@ package load_test
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -11,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
 	"github.com/noon-deploy/noon/examples/shop/store"
@@ -107,11 +105,12 @@ func visit(t *testing.T, s *shop, c load.Config, enough func(load.Result) bool) 
 	return l
 }
 
+// Tests that visit the real shop are not parallel: customers who come whatever
+// the answers take would overrun a machine that has other things to do.
 func TestAShopThatLosesNothing(t *testing.T) {
-	t.Parallel()
 	s := openShop(t, "r1")
-	l := visit(t, s, load.Config{Rate: 25, Streams: 4}, func(r load.Result) bool {
-		return r.OrdersAcknowledged >= 15 && r.UploadsSent >= 4 && r.StreamsOpened >= 6
+	l := visit(t, s, load.Config{Rate: 6, Streams: 4}, func(r load.Result) bool {
+		return r.OrdersAcknowledged >= 6 && r.UploadsSent >= 2 && r.StreamsOpened >= 6
 	})
 	for name, orders := range map[string]load.Orders{
 		"file": load.OrdersInFile(s.file()), "http": load.OrdersOverHTTP(s.server.URL, "", adminToken),
@@ -120,7 +119,7 @@ func TestAShopThatLosesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		if v.Acknowledged < 15 || v.Stored != v.Acknowledged || v.Missing+v.Duplicated+v.Resent+v.HandledTwice+v.UploadsLost != 0 || v.Uploads < 4 {
+		if v.Acknowledged < 6 || v.Stored != v.Acknowledged || v.Missing+v.Duplicated+v.Resent+v.HandledTwice+v.UploadsLost != 0 || v.Uploads < 2 {
 			t.Errorf("%s: %+v", name, v)
 		}
 	}
@@ -131,8 +130,4 @@ func TestAShopThatLosesNothing(t *testing.T) {
 	if r.LastAnswer["r1"].IsZero() || r.Latency.P50 <= 0 || r.Latency.P99 < r.Latency.P50 || r.Latency.Max < r.Latency.P99 {
 		t.Errorf("latency %+v, last answer %v", r.Latency, r.LastAnswer)
 	}
-	t.Logf("%+v", r)
 }
-
-var _ = websocket.StatusGoingAway
-var _ net.Conn

@@ -60,32 +60,29 @@ func (l *Load) attend(stay, ctx context.Context, s stream) bool {
 	for {
 		err := s.hold(stay)
 		s.close()
-		if stay.Err() != nil {
-			return true // the customer left first
+		if err == nil {
+			return true // the customer left
 		}
 		if !errors.Is(err, errBye) {
 			l.book.cut(s.name(), err)
 			return false
 		}
-		if err := l.comeBack(stay, ctx, s); err != nil {
+		if err := l.comeBack(ctx, s); err != nil {
 			l.book.cut(s.name(), err)
 			return false
-		}
-		if stay.Err() != nil {
-			return true
 		}
 		l.book.count(func(r *Result) *int64 { return &r.StreamsMoved })
 	}
 }
 
-// comeBack opens the stream again. A customer who wanted to leave anyway does
-// not mind.
-func (l *Load) comeBack(stay, ctx context.Context, s stream) error {
+// comeBack opens the stream again, also for a customer who would have left by
+// now: whether it can be had is what counts.
+func (l *Load) comeBack(ctx context.Context, s stream) error {
 	limit, cancel := context.WithTimeout(ctx, returnWithin)
 	defer cancel()
 	for {
 		err := s.open(limit)
-		if err == nil || stay.Err() != nil {
+		if err == nil {
 			return nil
 		}
 		if limit.Err() != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -69,8 +70,8 @@ func (t *ticker) hold(ctx context.Context) error {
 		}
 		e, err := readEvent(t.body)
 		switch {
-		case ctx.Err() != nil:
-			return nil
+		case ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded):
+			return nil // nothing was wrong when the customer left
 		case err != nil:
 			return fmt.Errorf("ended without a goodbye: %w", err)
 		case e.name == "bye":
