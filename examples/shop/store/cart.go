@@ -59,11 +59,13 @@ const MaxQuantity = 99
 
 // AddToCart puts pieces of a product into a cart, at most MaxQuantity.
 func (s *Store) AddToCart(ctx context.Context, session, slug string, quantity int64) error {
-	var id int64
-	err := s.write.QueryRowContext(ctx, `INSERT INTO cart_items (session, product, quantity, at)
-		SELECT ?1, id, ?2, ?3 FROM products WHERE slug = ?4
-		ON CONFLICT (session, product) DO UPDATE SET quantity = min(?5, quantity + excluded.quantity)
-		RETURNING product`, session, quantity, stamp(time.Now()), slug, MaxQuantity).Scan(&id)
+	err := s.change(ctx, s.quick, func(tx *sql.Tx) error {
+		var id int64
+		return tx.QueryRowContext(ctx, `INSERT INTO cart_items (session, product, quantity, at)
+			SELECT ?1, id, ?2, ?3 FROM products WHERE slug = ?4
+			ON CONFLICT (session, product) DO UPDATE SET quantity = min(?5, quantity + excluded.quantity)
+			RETURNING product`, session, quantity, stamp(time.Now()), slug, MaxQuantity).Scan(&id)
+	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("product %s: %w", slug, ErrNotFound)
 	}
@@ -75,8 +77,11 @@ func (s *Store) AddToCart(ctx context.Context, session, slug string, quantity in
 
 // RemoveFromCart takes a product out of a cart.
 func (s *Store) RemoveFromCart(ctx context.Context, session, slug string) error {
-	_, err := s.write.ExecContext(ctx, `DELETE FROM cart_items WHERE session = ?
-		AND product = (SELECT id FROM products WHERE slug = ?)`, session, slug)
+	err := s.change(ctx, s.quick, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM cart_items WHERE session = ?
+			AND product = (SELECT id FROM products WHERE slug = ?)`, session, slug)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("remove from cart: %w", err)
 	}

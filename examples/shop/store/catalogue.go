@@ -63,8 +63,11 @@ type Image struct {
 
 // AddImage remembers a stored file as a picture of a product.
 func (s *Store) AddImage(ctx context.Context, product int64, i Image) error {
-	_, err := s.write.ExecContext(ctx, `INSERT INTO images (product, sha256, size, type, at) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT DO NOTHING`, product, i.SHA256, i.Size, i.Type, stamp(time.Now()))
+	err := s.change(ctx, s.durable, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO images (product, sha256, size, type, at) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT DO NOTHING`, product, i.SHA256, i.Size, i.Type, stamp(time.Now()))
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("add image: %w", err)
 	}

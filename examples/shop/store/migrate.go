@@ -17,7 +17,7 @@ func (s *Store) Migrate(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	var taken []string
-	err = s.change(ctx, func(tx *sql.Tx) error {
+	err = s.change(ctx, s.durable, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS schema_migrations
 			(version INTEGER PRIMARY KEY, name TEXT NOT NULL, at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP)`); err != nil {
 			return err

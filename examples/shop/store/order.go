@@ -54,7 +54,7 @@ func scanOrder(scan func(...any) error) (Order, error) {
 // the first product, whatever the cart holds. It reports whether it made the
 // order or found it made under the same key before.
 func (s *Store) PlaceOrder(ctx context.Context, p Purchase) (order Order, made bool, err error) {
-	err = s.change(ctx, func(tx *sql.Tx) error {
+	err = s.change(ctx, s.durable, func(tx *sql.Tx) error {
 		order, err = replay(ctx, tx, p)
 		if err == nil || !errors.Is(err, ErrNotFound) {
 			return err

@@ -20,10 +20,16 @@ var ErrNotFound = errors.New("not found")
 
 // Store is the shop's database.
 type Store struct {
-	// Writers queue in the process, so that only one of its connections at a
-	// time competes with other processes for SQLite's single write lock.
-	write   *sql.DB
+	// durable commits are on the disk when they return, quick ones with the
+	// next durable one: a power loss can take back the last clicks in a cart
+	// or give a handled order back to the workers, but never lose an order.
+	// The end of a process takes nothing back.
+	durable *sql.DB
+	quick   *sql.DB
 	read    *sql.DB
+	// turn lets one writer of this process at a time compete with other
+	// processes for SQLite's single write lock.
+	turn    chan struct{}
 	release string
 }
 
@@ -36,24 +42,27 @@ func Open(ctx context.Context, dataDir, release string) (*Store, error) {
 	if err := os.MkdirAll(dataDir, 0o750); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
-	write, err := connect(ctx, File(dataDir), 1)
-	if err != nil {
-		return nil, err
+	s := &Store{turn: make(chan struct{}, 1), release: release}
+	for _, pool := range []struct {
+		db          **sql.DB
+		synchronous string
+		connections int
+	}{{&s.durable, "FULL", 1}, {&s.quick, "NORMAL", 1}, {&s.read, "NORMAL", 4}} {
+		db, err := connect(ctx, File(dataDir), pool.synchronous, pool.connections)
+		if err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+		*pool.db = db
 	}
-	read, err := connect(ctx, File(dataDir), 4)
-	if err != nil {
-		return nil, errors.Join(err, write.Close())
-	}
-	return &Store{write: write, read: read, release: release}, nil
+	return s, nil
 }
 
 // connect opens a pool. A connection waits for locks instead of giving up;
 // transactions take the write lock at their start, so that none of them finds
-// out half-way that what it read is outdated; a commit is on the disk when it
-// returns.
-func connect(ctx context.Context, file string, connections int) (*sql.DB, error) {
+// out half-way that what it read is outdated.
+func connect(ctx context.Context, file, synchronous string, connections int) (*sql.DB, error) {
 	query := url.Values{
-		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)"},
+		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")", "foreign_keys(ON)"},
 		"_txlock": {"immediate"},
 	}
 	dsn := url.URL{Scheme: "file", Path: file, RawQuery: query.Encode()}
@@ -70,11 +79,25 @@ func connect(ctx context.Context, file string, connections int) (*sql.DB, error)
 }
 
 // Close closes the database.
-func (s *Store) Close() error { return errors.Join(s.write.Close(), s.read.Close()) }
+func (s *Store) Close() error {
+	var err error
+	for _, db := range []*sql.DB{s.durable, s.quick, s.read} {
+		if db != nil {
+			err = errors.Join(err, db.Close())
+		}
+	}
+	return err
+}
 
 // change runs do in a transaction that holds the write lock.
-func (s *Store) change(ctx context.Context, do func(*sql.Tx) error) error {
-	tx, err := s.write.BeginTx(ctx, nil)
+func (s *Store) change(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}

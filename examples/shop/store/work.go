@@ -20,7 +20,7 @@ const (
 // the same order.
 func (s *Store) HandleNext(ctx context.Context, worker string) (int64, error) {
 	var id int64
-	err := s.change(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, s.quick, func(tx *sql.Tx) error {
 		now := stamp(time.Now())
 		err := tx.QueryRowContext(ctx, `UPDATE orders SET state = 'handled', handled_at = ?
 			WHERE id = (SELECT id FROM orders WHERE state = 'placed' ORDER BY id LIMIT 1) RETURNING id`, now).Scan(&id)
@@ -84,13 +84,15 @@ type Report struct {
 // Test orders are left out.
 func (s *Store) MakeReport(ctx context.Context, day string) (Report, error) {
 	r := Report{Day: day}
-	err := s.write.QueryRowContext(ctx, `
+	err := s.change(ctx, s.durable, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `
 		INSERT INTO reports (day, orders, pieces, revenue, open, release, made_at)
 		SELECT ?1, count(*), coalesce(sum(pieces), 0), coalesce(sum(total), 0), coalesce(sum(state = 'placed'), 0), ?2, ?3
 		FROM orders WHERE test = 0 AND substr(placed_at, 1, 10) = ?1
 		ON CONFLICT (day) DO UPDATE SET orders = excluded.orders, pieces = excluded.pieces, revenue = excluded.revenue,
 			open = excluded.open, release = excluded.release, made_at = excluded.made_at
 		RETURNING orders, pieces, revenue, open`, day, s.release, stamp(time.Now())).Scan(&r.Orders, &r.Pieces, &r.Revenue, &r.Open)
+	})
 	if err != nil {
 		return r, fmt.Errorf("make report of %s: %w", day, err)
 	}
