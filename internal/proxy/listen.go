@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -34,11 +35,32 @@ func lockDir(dir string, inherited *Inherited) (*os.File, error) {
 	if err != nil {
 		return nil, &noon.Error{Kind: noon.Failure, Op: "lock the proxy's directory", Subject: dir, Err: err, Hint: "Check that it may be written to."}
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil { //nolint:gosec // a file descriptor fits
+	if err := flock(f); err != nil {
 		_ = f.Close()
 		return nil, &noon.Error{Kind: noon.Conflict, Op: "lock the proxy's directory", Subject: dir, Err: err, Hint: "Another proxy uses it. Upgrade that one, or end it first."}
 	}
 	return f, nil
+}
+
+// lockPatience is how long the lock of a process that is just dying is waited
+// for: its sockets may be closed a moment before its lock.
+const lockPatience = time.Second
+
+func flock(f *os.File) error {
+	limit := time.After(lockPatience)
+	tick := time.NewTicker(lockPatience / 50)
+	defer tick.Stop()
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) //nolint:gosec // a file descriptor fits
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
+			return err
+		}
+	}
 }
 
 // listenAll gives a listener for every address: an inherited one if there is.

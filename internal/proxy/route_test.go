@@ -1,0 +1,204 @@
+package proxy_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/proxy"
+)
+
+// TestFencing goes through the table of what may follow what.
+func TestFencing(t *testing.T) {
+	t.Parallel()
+	app := backend(t, says("x"))
+	at := func(epoch, generation, sequence int64, release int) noon.Routing {
+		r := routing(1, release, app)
+		r.Fence, r.Sequence = noon.Fence{Epoch: epoch, Generation: generation}, sequence
+		return r
+	}
+	for _, row := range []struct {
+		name string
+		next noon.Routing
+		want noon.ErrorKind // "": accepted
+	}{
+		{"the same again", at(2, 5, 3, 1), ""},
+		{"the same with another content", at(2, 5, 3, 2), noon.Conflict},
+		{"next sequence", at(2, 5, 4, 2), ""},
+		{"sequence before", at(2, 5, 2, 2), noon.Stale},
+		{"next generation, sequence begins anew", at(2, 6, 0, 2), ""},
+		{"generation before, higher sequence", at(2, 4, 9, 2), noon.Stale},
+		{"next epoch, lower generation", at(3, 1, 0, 2), ""},
+		{"epoch before, higher generation", at(1, 99, 99, 2), noon.Stale},
+		{"epoch before, same content", at(1, 5, 3, 1), noon.Stale},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, proxy.Limits{})
+			mustRoute(t, p, at(2, 5, 3, 1))
+			err := p.Route(t.Context(), row.next)
+			want := at(2, 5, 3, 1)
+			if row.want != "" {
+				wantKind(t, err, row.want)
+			} else {
+				if err != nil {
+					t.Fatal(err)
+				}
+				want = row.next
+			}
+			st, err := p.Status(t.Context(), shop)
+			if err != nil || st.Fence != want.Fence || st.Sequence != want.Sequence || st.Shares[0] != want.Shares[0] {
+				t.Errorf("status %+v, %v; want that of %+v", st, err, want)
+			}
+			if a := get(t, client(t), p.url); a.header.Get("Noon-Release") != noon.ReleaseName(want.Shares[0].Revision.Release) && len(want.Endpoints) > 0 {
+				t.Errorf("served by %q", a.header.Get("Noon-Release"))
+			}
+		})
+	}
+}
+
+// TestInvalidRouting: each row is one mistake; nothing changes.
+func TestInvalidRouting(t *testing.T) {
+	t.Parallel()
+	app := backend(t, says("r1"))
+	p := start(t, proxy.Limits{})
+	good := routing(1, 1, app)
+	good.Domains = []string{"shop.example.com"}
+	mustRoute(t, p, good)
+	other := routing(1, 7, refusing(t))
+	other.Site, other.Domains, other.Paths[0].Prefix = noon.Site{App: "blog", Environment: "production"}, []string{"example.com"}, "/blog/"
+	mustRoute(t, p, other)
+	for _, row := range []struct {
+		name  string
+		wreck func(*noon.Routing)
+		want  string
+	}{
+		{"app", func(r *noon.Routing) { r.Site.App = "../shop" }, "lower-case"},
+		{"fence", func(r *noon.Routing) { r.Fence.Epoch = -1 }, "negative"},
+		{"shares too small", func(r *noon.Routing) { r.Shares[0].Points-- }, "sum to 9999"},
+		{"shares too large", func(r *noon.Routing) { r.Shares = append(r.Shares, noon.Share{Revision: rev(2), Points: 1}) }, "sum to 10001"},
+		{"share of nothing", func(r *noon.Routing) { r.Shares = append(r.Shares, noon.Share{Revision: rev(2)}) }, "0 points"},
+		{"share overflow", func(r *noon.Routing) { r.Shares[0].Points = 1 << 62 }, "not 1 to 10000"},
+		{"share twice", func(r *noon.Routing) {
+			r.Shares = []noon.Share{{Revision: rev(1), Points: 5000}, {Revision: rev(1), Points: 5000}}
+		}, "named twice"},
+		{"share of no revision", func(r *noon.Routing) { r.Shares[0].Revision = noon.Revision{} }, "no revision"},
+		{"path", func(r *noon.Routing) { r.Paths[0].Prefix = "api" }, "does not begin with /"},
+		{"path of noon", func(r *noon.Routing) { r.Paths[0].Prefix = "/.noon/x" }, "noon's own"},
+		{"path twice", func(r *noon.Routing) { r.Paths = append(r.Paths, noon.Path{Prefix: "//", Service: "api"}) }, "named twice"},
+		{"path without service", func(r *noon.Routing) { r.Paths[0].Service = "" }, "name is empty"},
+		{"domain", func(r *noon.Routing) { r.Domains = []string{"http://shop"} }, "not a host name"},
+		{"domain of a star", func(r *noon.Routing) { r.Domains = []string{"*."} }, "not a host name"},
+		{"domain twice", func(r *noon.Routing) { r.Domains = []string{"a.example", "A.example."} }, "named twice"},
+		{"endpoint id twice", func(r *noon.Routing) { r.Endpoints = append(r.Endpoints, r.Endpoints[0]) }, "named twice"},
+		{"endpoint without id", func(r *noon.Routing) { r.Endpoints[0].ID = "" }, "is empty"},
+		{"endpoint without revision", func(r *noon.Routing) { r.Endpoints[0].Revision = noon.Revision{} }, "no revision"},
+		{"endpoint without port", func(r *noon.Routing) { r.Endpoints[0].Address = "127.0.0.1" }, "host:port"},
+		{"endpoint with a wrong port", func(r *noon.Routing) { r.Endpoints[0].Address = "127.0.0.1:0" }, "host:port"},
+		{"endpoint that moves", func(r *noon.Routing) { r.Endpoints[0].Address = "127.0.0.1:9" }, "never changes"},
+		{"endpoint of another site", func(r *noon.Routing) { r.Endpoints = other.Endpoints }, "is one of blog/production"},
+		{"token", func(r *noon.Routing) { r.Previews = []noon.Preview{{Token: "a b", Revision: rev(1)}} }, "token must be"},
+		{"token twice", func(r *noon.Routing) {
+			r.Previews = []noon.Preview{{Token: "a", Revision: rev(1)}, {Token: "a", Revision: rev(2)}}
+		}, "another preview"},
+		{"domain and path of another site", func(r *noon.Routing) {
+			r.Domains = []string{"Example.com"}
+			r.Paths = append(r.Paths, noon.Path{Prefix: "/blog", Service: "web"})
+		}, "example.com/blog/ is routed to blog/production"},
+	} {
+		bad := routing(2, 1, app)
+		bad.Domains = good.Domains
+		row.wreck(&bad)
+		err := p.Route(t.Context(), bad)
+		if err == nil || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%s: got %v, want %q", row.name, err, row.want)
+			continue
+		}
+		wantKind(t, err, noon.Invalid)
+		if strings.Contains(err.Error(), "a b") {
+			t.Errorf("%s: the token is in the message: %v", row.name, err)
+		}
+	}
+	st, err := p.Sites(t.Context())
+	if err != nil || len(st) != 2 || st[1].Fence != good.Fence {
+		t.Errorf("sites %+v, %v", st, err)
+	}
+}
+
+func TestRemove(t *testing.T) {
+	t.Parallel()
+	p := start(t, proxy.Limits{})
+	r := routing(5, 1, backend(t, says("r1")))
+	mustRoute(t, p, r)
+	wantKind(t, p.Remove(t.Context(), shop, noon.Fence{Epoch: 1, Generation: 4}), noon.Stale)
+	for range 2 { // the second time nothing is left to do
+		if err := p.Remove(t.Context(), shop, noon.Fence{Epoch: 1, Generation: 6}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a := get(t, client(t), p.url); a.status != 404 {
+		t.Errorf("then %+v", a)
+	}
+	_, err := p.Status(t.Context(), shop)
+	wantKind(t, err, noon.NotFound)
+	for _, generation := range []int64{5, 6} {
+		r.Fence.Generation, r.Sequence = generation, 99
+		wantKind(t, p.Route(t.Context(), r), noon.Stale)
+	}
+	r.Fence.Generation = 7
+	mustRoute(t, p, r)
+	if a := get(t, client(t), p.url); a.body != "r1" {
+		t.Errorf("routed again: %+v", a)
+	}
+	if err := p.Remove(t.Context(), noon.Site{App: "never", Environment: "seen"}, r.Fence); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestHostsAndPaths: exact host, longest wildcard, any; longest path prefix on
+// whole segments; two sites may share a host.
+func TestHostsAndPaths(t *testing.T) {
+	t.Parallel()
+	p := start(t, proxy.Limits{})
+	site := func(app string, release int, domains []string, prefixes ...string) {
+		r := routing(1, release)
+		r.Site, r.Domains, r.Paths = noon.Site{App: app, Environment: "production"}, domains, nil
+		for i, prefix := range prefixes {
+			service := []string{"web", "api", "admin"}[i]
+			r.Paths = append(r.Paths, noon.Path{Prefix: prefix, Service: service})
+			address := backend(t, says(app+"-"+service))
+			r.Endpoints = append(r.Endpoints, noon.Endpoint{ID: app + service, Revision: rev(release), Service: service, Address: address})
+		}
+		mustRoute(t, p, r)
+	}
+	site("any", 1, nil, "/")
+	site("exact", 2, []string{"shop.example.com"}, "/", "/api", "/api/admin/")
+	site("blog", 3, []string{"shop.example.com"}, "/blog")
+	site("wild", 4, []string{"*.example.com"}, "/")
+	site("deep", 5, []string{"*.eu.example.com"}, "/")
+	site("partial", 6, []string{"partial.example.net"}, "/only")
+	c := client(t)
+	for _, row := range []struct{ host, path, want string }{
+		{"", "/", "any-web"},
+		{"other.org", "/", "any-web"},
+		{"shop.example.com", "/", "exact-web"},
+		{"SHOP.Example.COM.:8080", "/", "exact-web"},
+		{"shop.example.com", "/api", "exact-api"},
+		{"shop.example.com", "/api/x?y", "exact-api"},
+		{"shop.example.com", "/apix", "exact-web"},
+		{"shop.example.com", "/api/admin/x", "exact-admin"},
+		{"shop.example.com", "/blog/1", "blog-web"},
+		{"a.example.com", "/", "wild-web"},
+		{"a.b.example.com", "/", "wild-web"},
+		{"a.eu.example.com", "/", "deep-web"},
+		{"example.com", "/", "any-web"},
+		{"partial.example.net", "/only", "partial-web"},
+		{"partial.example.net", "/", "404"},
+		{"[::1]:80", "/", "any-web"},
+	} {
+		a := get(t, c, p.url+row.path, withHost(row.host))
+		if a.body != row.want && (row.want != "404" || a.status != 404) {
+			t.Errorf("%s%s: %d %q, want %s", row.host, row.path, a.status, a.body, row.want)
+		}
+	}
+}
