@@ -223,6 +223,8 @@ func TestNotAManifest(t *testing.T) {
 		{"text", "shop\n", "has to be a map"},
 		{"null", "~\n", `has no "app"`},
 		{"two documents", "app: shop\n---\napp: shop\n", "a second document begins here"},
+		{"after the end", whole("bake: 1s\n") + "...\nkeep: 3\n", "a second document begins here"},
+		{"two ends", "app: shop\n...\n# c\n---\n", "a second document begins here"},
 		{"directive", "%YAML 1.2\n---\napp: shop\n", "directives"},
 		{"open bracket", "app: shop\nservices: {web: \n", "this is not YAML"},
 		{"open quote", "app: \"shop\n", "this is not YAML"},

@@ -200,3 +200,10 @@ func TestSecretIsNotShown(t *testing.T) {
 		}
 	}
 }
+
+func TestOneDocument(t *testing.T) {
+	t.Parallel()
+	for _, source := range []string{"---\n" + whole(""), whole("") + "...\n", "# c\n---\n" + whole("") + "...\n# c\n", "\ufeff" + whole("")} {
+		parse(t, source)
+	}
+}

@@ -55,6 +55,9 @@ func (d *decoder) load(data []byte) (value, bool) {
 func (d *decoder) characters() bool {
 	before := len(d.mistakes)
 	for i, line := range d.lines {
+		if len(d.mistakes)-before >= maxShown {
+			break // not a text file
+		}
 		column := 0
 		for at, r := range line {
 			column++
@@ -114,7 +117,8 @@ func indentation(t *token.Token) int {
 // small file large or a plain one hard to read.
 func (d *decoder) plain(tokens token.Tokens) bool {
 	before := len(d.mistakes)
-	content := false
+	const second, one = "a second document begins here", "A manifest is one document: one app. Remove the line \"---\" or \"...\" before it."
+	content, ended := false, false
 	for _, t := range tokens {
 		what, hint := "", ""
 		switch t.Type {
@@ -128,12 +132,17 @@ func (d *decoder) plain(tokens token.Tokens) bool {
 			what, hint = `keys written with "?" are not part of a manifest`, `Write "key: value".`
 		case token.DocumentHeaderType:
 			if content {
-				what, hint = "a second document begins here", "A manifest is one document: one app. Remove the line \"---\"."
+				what, hint = second, one
 			}
+		case token.DocumentEndType:
+			ended = true
+			continue
 		case token.CommentType:
 			continue
 		default:
-			content = true
+			if content = true; ended { // the parser would not even mention it
+				what, hint, ended = second, one, false
+			}
 		}
 		if what != "" {
 			d.wrong(spotOf(t), "", what, hint)
