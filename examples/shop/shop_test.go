@@ -1,0 +1,477 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var binary string // the shop, built once
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "shop-test-")
+	if err == nil {
+		binary = filepath.Join(dir, "shop")
+		build := exec.Command("go", "build", "-o", binary, ".")
+		build.Stderr = os.Stderr
+		err = build.Run()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+const token = "only for the owner"
+
+func command(ctx context.Context, dir string, args ...string) *exec.Cmd {
+	c := exec.CommandContext(ctx, binary, args...)
+	c.Env = []string{"DATA_DIR=" + dir, "SESSION_KEY=sixteen letters!", "ADMIN_TOKEN=" + token, "NOON_RELEASE=r1", "PORT=0"}
+	return c
+}
+
+// once runs a subcommand to its end.
+func once(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	out, err := command(t.Context(), dir, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("shop %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// process is a running subcommand.
+type process struct {
+	cmd   *exec.Cmd
+	base  string // of web
+	ended chan error
+	log   *output
+}
+
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	more chan struct{} // closed and replaced at every write
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	close(o.more)
+	o.more = make(chan struct{})
+	return o.text.Write(b)
+}
+
+func (o *output) read() (string, <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String(), o.more
+}
+
+// await waits for something in the log.
+func (p *process) await(t *testing.T, pattern string) []string {
+	t.Helper()
+	late := time.After(30 * time.Second)
+	for {
+		text, more := p.log.read()
+		if found := regexp.MustCompile(pattern).FindStringSubmatch(text); found != nil {
+			return found
+		}
+		select {
+		case <-more:
+		case <-late:
+			t.Fatalf("no %s in the log:\n%s", pattern, text)
+		}
+	}
+}
+
+func start(t *testing.T, dir string, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: command(context.WithoutCancel(t.Context()), dir, args...), ended: make(chan error, 1), log: &output{more: make(chan struct{})}}
+	p.cmd.Stderr = p.log
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { p.ended <- p.cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill() // it has ended, if the test went well
+	})
+	return p
+}
+
+func startWeb(t *testing.T, dir string) *process {
+	t.Helper()
+	p := start(t, dir, "web")
+	p.base = "http://" + p.await(t, `address=(127\.0\.0\.1:\d+)`)[1]
+	return p
+}
+
+// stop asks the process to end and wants it to end well.
+func (p *process) stop(t *testing.T) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	p.wait(t)
+}
+
+func (p *process) wait(t *testing.T) {
+	t.Helper()
+	select {
+	case err := <-p.ended:
+		if err != nil {
+			text, _ := p.log.read()
+			t.Errorf("%v\n%s", err, text)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("the process does not end")
+	}
+}
+
+// browser keeps cookies and shows redirects.
+func browser(t *testing.T) *http.Client {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{
+		Jar: jar, Transport: transport, Timeout: 30 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func body(t *testing.T, r *http.Response, err error) (int, string) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.StatusCode, string(b)
+}
+
+func get(t *testing.T, c *http.Client, address string) (int, string) {
+	t.Helper()
+	r, err := c.Get(address)
+	return body(t, r, err)
+}
+
+func fill(t *testing.T, c *http.Client, base string) {
+	t.Helper()
+	r, err := c.PostForm(base+"/cart", url.Values{"product": {"kite"}, "quantity": {"2"}})
+	if status, text := body(t, r, err); status != http.StatusSeeOther {
+		t.Fatal(status, text)
+	}
+}
+
+func checkout(t *testing.T, c *http.Client, base, key string) (int, string) {
+	t.Helper()
+	r, err := c.Post(base+"/checkout", "application/json", strings.NewReader(`{"key":"`+key+`","name":"Ada","email":"ada@shop.example"}`))
+	return body(t, r, err)
+}
+
+// orders asks for all orders as the owner.
+func orders(t *testing.T, base string) []map[string]any {
+	t.Helper()
+	q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/orders.json", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Header.Set("Authorization", "Bearer "+token)
+	r, err := http.DefaultClient.Do(q)
+	status, text := body(t, r, err)
+	var page struct{ Orders []map[string]any }
+	if err := json.Unmarshal([]byte(text), &page); err != nil || status != http.StatusOK {
+		t.Fatal(status, text)
+	}
+	return page.Orders
+}
+
+func TestMigrationsOnceAndTwoReleasesAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	early := startWeb(t, dir)
+	if status, text := get(t, browser(t), early.base+"/healthz"); status != http.StatusServiceUnavailable || !strings.Contains(text, "not ready") {
+		t.Errorf("before migrations: %d %s", status, text)
+	}
+	var all sync.WaitGroup
+	for range 4 { // several hosts may migrate at the same time
+		all.Go(func() {
+			if out, err := command(t.Context(), dir, "migrate").CombinedOutput(); err != nil {
+				t.Errorf("%v %s", err, out)
+			}
+		})
+	}
+	all.Wait()
+	if out := once(t, dir, "migrate"); !strings.Contains(out, "applied=[]") {
+		t.Error(out)
+	}
+	second := startWeb(t, dir)
+	c := browser(t)
+	for _, p := range []*process{early, second} {
+		if status, text := get(t, c, p.base+"/healthz"); status != http.StatusOK {
+			t.Errorf("%d %s", status, text)
+		}
+	}
+	fill(t, c, early.base) // the session is of no process
+	if _, text := get(t, c, second.base+"/cart"); !strings.Contains(text, `data-pieces="2"`) {
+		t.Error(text)
+	}
+	if status, text := checkout(t, c, second.base, "0123456789abcdef"); status != http.StatusCreated {
+		t.Error(status, text)
+	}
+	if status, text := checkout(t, c, early.base, "0123456789abcdef"); status != http.StatusOK || !strings.Contains(text, `"id":1,`) {
+		t.Error(status, text)
+	}
+	early.stop(t)
+	second.stop(t)
+}
+
+func TestOneKeyIsOneOrder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	once(t, dir, "migrate")
+	shops := []*process{startWeb(t, dir), startWeb(t, dir)}
+	c := browser(t)
+	fill(t, c, shops[0].base)
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	seen := map[int]int{}
+	for i := range 12 {
+		all.Go(func() {
+			status, text := checkout(t, c, shops[i%2].base, "the-same-key-for-all")
+			mu.Lock()
+			defer mu.Unlock()
+			if seen[status]++; !strings.Contains(text, `"id":1,`) {
+				t.Error(status, text)
+			}
+		})
+	}
+	all.Wait()
+	stored := orders(t, shops[0].base)
+	if seen[http.StatusCreated] != 1 || seen[http.StatusOK] != 11 || len(stored) != 1 || stored[0]["attempts"] != 12.0 {
+		t.Errorf("%v, stored %v", seen, stored)
+	}
+	if status, text := checkout(t, browser(t), shops[1].base, "the-same-key-for-all"); status != http.StatusConflict {
+		t.Error("somebody else's key:", status, text)
+	}
+	if status, text := checkout(t, c, shops[1].base, "another-key-empty-cart"); status != http.StatusConflict {
+		t.Error("an empty cart:", status, text)
+	}
+}
+
+// TestWorkersHandleEveryOrderOnce kills workers in the middle of their work
+// while others take over.
+func TestWorkersHandleEveryOrderOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	once(t, dir, "migrate")
+	shop := startWeb(t, dir)
+	c := browser(t)
+	const placed = 60
+	test := `{"test":true,"name":"noon","email":"smoke@shop.example"}`
+	place := func() {
+		r, err := c.Post(shop.base+"/checkout", "application/json", strings.NewReader(test))
+		if status, text := body(t, r, err); status != http.StatusCreated {
+			t.Error(status, text)
+		}
+	}
+	for range placed / 2 {
+		place()
+	}
+	a, b := start(t, dir, "worker"), start(t, dir, "worker")
+	a.await(t, "order handled")
+	_ = a.cmd.Process.Kill()
+	<-a.ended
+	for range placed / 2 {
+		place()
+	}
+	next := start(t, dir, "worker")
+	_ = b.cmd.Process.Kill()
+	<-b.ended
+	late := time.After(30 * time.Second)
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for {
+		left := 0
+		for _, o := range orders(t, shop.base) {
+			if o["handled"] == 0.0 {
+				left++
+			}
+		}
+		if left == 0 {
+			break
+		}
+		select {
+		case <-look.C:
+		case <-late:
+			t.Fatalf("%d orders are not handled", left)
+		}
+	}
+	next.stop(t)
+	stored := orders(t, shop.base)
+	for _, o := range stored {
+		if o["handled"] != 1.0 || o["state"] != "handled" {
+			t.Errorf("%v", o)
+		}
+	}
+	if len(stored) != placed {
+		t.Errorf("%d orders", len(stored))
+	}
+}
+
+func TestNightlyIsIdempotent(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	once(t, dir, "migrate")
+	shop := startWeb(t, dir)
+	c := browser(t)
+	fill(t, c, shop.base)
+	checkout(t, c, shop.base, "0123456789abcdef")
+	r, err := c.Post(shop.base+"/checkout", "application/json", strings.NewReader(`{"test":true,"name":"n","email":"a@b"}`))
+	if status, text := body(t, r, err); status != http.StatusCreated {
+		t.Fatal(status, text)
+	}
+	today, _ := orders(t, shop.base)[0]["placed"].(string)
+	for range 2 {
+		if out := once(t, dir, "nightly", today[:10]); !strings.Contains(out, "orders=1 pieces=2 revenue_cents=5800 open=1") {
+			t.Error(out)
+		}
+	}
+	if out := once(t, dir, "nightly"); !strings.Contains(out, "report made") {
+		t.Error(out)
+	}
+	if out, err := command(t.Context(), dir, "nightly", "tomorrow").CombinedOutput(); err == nil {
+		t.Errorf("nightly tomorrow: %s", out)
+	}
+	if out := once(t, dir, "announce"); !strings.Contains(out, "deploying") {
+		t.Error(out)
+	}
+}
+
+var png = append([]byte("\x89PNG\r\n\x1a\n"), bytes.Repeat([]byte("picture "), 4000)...)
+
+func multi(t *testing.T, content []byte) (string, []byte) {
+	t.Helper()
+	var out bytes.Buffer
+	w := multipart.NewWriter(&out)
+	part, err := w.CreateFormFile("image", "x.png")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := part.Write(content); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return w.FormDataContentType(), out.Bytes()
+}
+
+func TestUploads(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	once(t, dir, "migrate")
+	shop := startWeb(t, dir)
+	c := browser(t)
+	kind, form := multi(t, png)
+
+	// A customer who is gone in the middle leaves nothing.
+	conn, err := net.Dial("tcp", strings.TrimPrefix(shop.base, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "POST /products/kite/images HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", kind, len(form), form[:20000])
+	files := func(pattern string) int {
+		found, err := filepath.Glob(filepath.Join(dir, "uploads", pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(found)
+	}
+	until(t, "the part is being written", func() bool { return files(".part-*") == 1 })
+	conn.Close()
+	until(t, "the part is gone", func() bool { return files(".part-*") == 0 })
+
+	for name, tc := range map[string]struct {
+		kind   string
+		body   []byte
+		status int
+	}{
+		"cut form":      {kind, form[:len(form)-10], http.StatusBadRequest},
+		"no form":       {"text/plain", png, http.StatusBadRequest},
+		"not a picture": {kind, bytes.ReplaceAll(form, []byte("\x89PNG"), []byte("text")), http.StatusBadRequest},
+		"too large":     {kind, append(bytes.Clone(form[:20000]), make([]byte, 17<<20)...), http.StatusRequestEntityTooLarge},
+	} {
+		q, err := http.NewRequestWithContext(t.Context(), http.MethodPost, shop.base+"/products/kite/images", bytes.NewReader(tc.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Header.Set("Content-Type", tc.kind)
+		q.Header.Set("Accept", "application/json")
+		r, err := c.Do(q)
+		if status, text := body(t, r, err); status != tc.status {
+			t.Errorf("%s: %d %s", name, status, text)
+		}
+	}
+	if files("*") != 0 {
+		t.Error("something was left")
+	}
+
+	sum := sha256.Sum256(png)
+	sha := hex.EncodeToString(sum[:])
+	r, err := c.Post(shop.base+"/products/kite/images", kind, bytes.NewReader(form))
+	if status, text := body(t, r, err); status != http.StatusCreated || !strings.Contains(text, sha) || !strings.Contains(text, fmt.Sprintf(`"size":%d`, len(png))) {
+		t.Error(status, text)
+	}
+	if status, text := get(t, c, shop.base+"/uploads/"+sha); status != http.StatusOK || text != string(png) {
+		t.Error(status, len(text))
+	}
+	for _, path := range []string{"/uploads/" + strings.Repeat("0", 64), "/uploads/..%2fshop.db"} {
+		if status, _ := get(t, c, shop.base+path); status != http.StatusNotFound {
+			t.Error(path, status)
+		}
+	}
+}
+
+// until waits for a condition.
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	late := time.After(30 * time.Second)
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for !holds() {
+		select {
+		case <-look.C:
+		case <-late:
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
