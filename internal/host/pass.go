@@ -248,35 +248,39 @@ func (l *look) shares() ([]noon.Share, bool) {
 // serves reports whether every routed service of a revision has an instance
 // that users may be sent to.
 func (l *look) serves(r noon.Revision) bool {
-	up, need := map[string]bool{}, map[string]bool{}
+	up := map[string]bool{}
 	for _, i := range l.s.instances {
-		if i.Revision != r || !i.Service.Routed() {
-			continue
-		}
-		if i.up() && !i.leaving {
+		if i.Revision == r && i.Service.Routed() && i.up() && !i.leaving {
 			up[i.Service.Name] = true
 		}
 	}
-	desired := false
-	for _, d := range l.s.desired.Desired.Revisions {
-		if d.Revision != r {
-			continue
-		}
-		for _, service := range d.Instances {
-			if desired = true; service.Service.Routed() && service.Count > 0 {
-				need[service.Service.Name] = true
-			}
-		}
-	}
+	need, desired := routedOf(l.s.desired.Desired, r)
 	if desired && len(need) == 0 {
 		return true // workers only: there is nobody to send
 	}
-	for name := range need {
+	for _, name := range need {
 		if !up[name] {
 			return false
 		}
 	}
 	return len(up) > 0
+}
+
+// routedOf lists the routed services of a revision, and reports whether it
+// shall run at all.
+func routedOf(d noon.Desired, r noon.Revision) (routed []string, runs bool) {
+	for _, rev := range d.Revisions {
+		if rev.Revision != r {
+			continue
+		}
+		for _, service := range rev.Instances {
+			runs = true
+			if service.Service.Routed() && service.Count > 0 {
+				routed = append(routed, service.Service.Name)
+			}
+		}
+	}
+	return routed, runs
 }
 
 // judge decides which instances are not wanted any more.

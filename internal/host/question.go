@@ -92,8 +92,7 @@ func (q question) http(ctx context.Context, limit time.Duration) error {
 
 // cause leaves out what the reader knows: method and address.
 func cause(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Err
 	}
 	return err

@@ -77,8 +77,7 @@ func (s *site) probe(ctx context.Context, id string) {
 			return
 		}
 		interval := max(firstTry, i.Service.Ready.Interval)
-		var again *againError
-		if errors.As(answer, &again) {
+		if again, ok := errors.AsType[*againError](answer); ok {
 			wait = again.after
 		}
 		select {

@@ -94,7 +94,7 @@ func (h *Host) admitTask(s *site, t noon.Task, content string) (bool, error) {
 	if t.Fence.Epoch < epoch {
 		return false, &noon.Error{Kind: noon.Stale, Op: "start task", Subject: t.ID, Err: fmt.Errorf("epoch %d is older than %d", t.Fence.Epoch, epoch), Hint: "A newer controller has taken over this site."}
 	}
-	before := ""
+	var before string
 	if known, ok := h.task(t.ID); ok {
 		before = known.labels.Content
 	} else {

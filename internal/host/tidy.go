@@ -121,33 +121,7 @@ func outdated[T any](ended []T, exit func(T) *noon.Exit, now time.Time) []T {
 // tidy removes the remains of instances. That an incarnation existed is
 // remembered first.
 func (s *site) tidy(ctx context.Context, now time.Time) {
-	s.mu.Lock()
-	need := map[slot]bool{}
-	if s.desired != nil {
-		for _, at := range needs(s.desired.Desired) {
-			need[at] = true
-		}
-	}
-	var ended []*instance
-	for _, i := range s.sorted() {
-		if !i.live() && i.status.Released && !(need[i.slot()] && s.history(i.slot()).last == i.id) {
-			ended = append(ended, i)
-		}
-	}
-	for at := range s.slots {
-		if !need[at] && !slices.ContainsFunc(s.sorted(), func(i *instance) bool { return i.slot() == at && i.live() }) {
-			delete(s.slots, at)
-		}
-	}
-	old := outdated(ended, func(i *instance) *noon.Exit { return i.status.Exit }, now)
-	var err error
-	if len(old) > 0 && s.broken == nil {
-		for _, i := range old {
-			s.counters[i.slot().String()] = max(s.counters[i.slot().String()], i.Incarnation)
-		}
-		err = s.remember()
-	}
-	s.mu.Unlock()
+	old, err := s.outdated(now)
 	if err != nil {
 		s.host.cfg.Log.Warn("remember incarnations", "site", s.name.String(), "err", err)
 		return
@@ -161,6 +135,42 @@ func (s *site) tidy(ctx context.Context, now time.Time) {
 		delete(s.instances, i.id)
 		s.mu.Unlock()
 	}
+}
+
+// outdated picks the instances whose remains go, and remembers that they were.
+func (s *site) outdated(now time.Time) ([]*instance, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken != nil {
+		return nil, nil
+	}
+	need, live := map[slot]bool{}, map[slot]bool{}
+	if s.desired != nil {
+		for _, at := range needs(s.desired.Desired) {
+			need[at] = true
+		}
+	}
+	var ended []*instance
+	for _, i := range s.sorted() {
+		at := i.slot()
+		live[at] = live[at] || i.live()
+		if !i.live() && i.status.Released && (!need[at] || s.history(at).last != i.id) {
+			ended = append(ended, i)
+		}
+	}
+	for at := range s.slots {
+		if !need[at] && !live[at] {
+			delete(s.slots, at)
+		}
+	}
+	old := outdated(ended, func(i *instance) *noon.Exit { return i.status.Exit }, now)
+	if len(old) == 0 {
+		return nil, nil
+	}
+	for _, i := range old {
+		s.counters[i.slot().String()] = max(s.counters[i.slot().String()], i.Incarnation)
+	}
+	return old, s.remember()
 }
 
 // tidyMarkers removes the ready marks of instances that are no more.

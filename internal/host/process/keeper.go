@@ -157,8 +157,7 @@ func (k *keeper) through(ctx context.Context) (ending, error) {
 			return k.neverStarted("stopped before it was started")
 		}
 		l, err = k.start(ctx)
-		var refused *noon.Error
-		if errors.As(err, &refused) {
+		if refused, ok := errors.AsType[*noon.Error](err); ok {
 			return k.refuse(refused)
 		}
 	} else {

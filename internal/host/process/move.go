@@ -2,18 +2,20 @@ package process
 
 import "syscall"
 
-func moveByCopy(pipe, file int) (int, error) {
+// moveByCopy is for files that splice(2) can not write to. What was read and
+// can not be written is lost.
+func moveByCopy(pipe, file int) (moved, lost int, err error) {
 	buf := make([]byte, 64<<10)
 	n, err := syscall.Read(pipe, buf)
 	if err != nil || n <= 0 {
-		return 0, err
+		return 0, 0, err
 	}
-	for done := 0; done < n; {
-		w, err := syscall.Write(file, buf[done:n])
+	for moved < n {
+		w, err := syscall.Write(file, buf[moved:n])
 		if err != nil {
-			return done, err
+			return moved, n - moved, err
 		}
-		done += w
+		moved += w
 	}
-	return n, nil
+	return moved, 0, nil
 }

@@ -4,6 +4,6 @@ package process
 
 import "os"
 
-func move(pipe, file, _ int) (int, error) { return moveByCopy(pipe, file) }
+func move(pipe, file, _ int) (moved, lost int, err error) { return moveByCopy(pipe, file) }
 
 func growPipe(*os.File) {}

@@ -146,12 +146,14 @@ func (o *output) close() {
 func (o *output) take(pipe int) {
 	for {
 		o.mark()
-		n, err := move(pipe, int(o.seg.Fd()), chunk)
+		n, lost, err := move(pipe, int(o.seg.Fd()), chunk)
+		o.lost += int64(lost)
 		switch {
 		case errors.Is(err, syscall.EINTR):
 		case errors.Is(err, syscall.EAGAIN):
 			return
 		case err != nil:
+			o.size += int64(n)
 			if !o.drop(pipe, err) {
 				return
 			}
@@ -180,15 +182,16 @@ func (o *output) mark() {
 // drop throws away what can not be written: a full disk must not stop the
 // process, which waits when the pipe is full.
 func (o *output) drop(pipe int, cause error) bool {
-	if o.lost == 0 {
+	if o.cause == nil {
 		o.log.Error("write output", "err", cause)
 	}
+	o.cause = cause
 	buf := make([]byte, 64<<10)
 	n, err := syscall.Read(pipe, buf)
 	if err != nil || n == 0 {
 		return errors.Is(err, syscall.EINTR)
 	}
-	o.lost, o.cause = o.lost+int64(n), cause
+	o.lost += int64(n)
 	return true
 }
 

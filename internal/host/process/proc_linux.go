@@ -162,7 +162,7 @@ type pidfdInfo struct {
 
 const (
 	pidfdInfoExit = 1 << 3
-	pidfdGetInfo  = 3<<30 | uintptr(unsafe.Sizeof(pidfdInfo{}))<<16 | 0xff<<8 | 11 // _IOWR(0xff, 11, …)
+	pidfdGetInfo  = 3<<30 | unsafe.Sizeof(pidfdInfo{})<<16 | 0xff<<8 | 11 // _IOWR(0xff, 11, …)
 )
 
 // waitStatus asks the kernel how a process ended that is not a child of this

@@ -196,22 +196,9 @@ func (rd *reader) scan(s segment, head []byte, emit func(host.Line) error) ([]by
 	line := head
 	for {
 		n, err := in.Read(buf)
-		part := buf[:n]
-		for len(part) > 0 {
-			end := bytes.IndexByte(part, '\n')
-			if end < 0 && len(line)+len(part) < maxLine {
-				line = append(line, part...)
-				break
-			}
-			take, newline := end, int64(1)
-			if end < 0 || len(line)+end > maxLine {
-				take, newline = maxLine-len(line), 0
-			}
-			line = append(line, part[:take]...)
-			if err := rd.give(line, int64(len(line))+newline, emit); err != nil {
-				return nil, err
-			}
-			line, part = line[:0], part[take+int(newline):]
+		var stopped error
+		if line, stopped = rd.split(line, buf[:n], emit); stopped != nil {
+			return nil, stopped
 		}
 		if err == io.EOF {
 			return line, nil
@@ -220,6 +207,27 @@ func (rd *reader) scan(s segment, head []byte, emit func(host.Line) error) ([]by
 			return nil, err
 		}
 	}
+}
+
+// split gives the lines that end in part and returns the beginning of the
+// next.
+func (rd *reader) split(line, part []byte, emit func(host.Line) error) ([]byte, error) {
+	for len(part) > 0 {
+		end := bytes.IndexByte(part, '\n')
+		if end < 0 && len(line)+len(part) < maxLine {
+			return append(line, part...), nil
+		}
+		take, newline := end, int64(1)
+		if end < 0 || len(line)+end > maxLine {
+			take, newline = maxLine-len(line), 0
+		}
+		line = append(line, part[:take]...)
+		if err := rd.give(line, int64(len(line))+newline, emit); err != nil {
+			return nil, err
+		}
+		line, part = line[:0], part[take+int(newline):]
+	}
+	return line, nil
 }
 
 func (rd *reader) give(line []byte, length int64, emit func(host.Line) error) error {

@@ -1,3 +1,5 @@
+// Package runnertest is the conformance suite of [host.Runner]s, and the
+// programs that tests run as instances.
 package runnertest
 
 import (
@@ -37,7 +39,7 @@ func Command(words ...string) []string {
 //	squat ADDRESS    listen there instead of on PORT
 //	print N          write N numbered lines, then wait for a signal
 //	tick N           write N numbered lines, one a millisecond, then wait
-//	flood N          write lines that sum up to N bytes, then wait
+//	flood N [FILE]   write lines that sum up to N bytes, then wait or once FILE
 //	say TEXT CODE    write a line and exit with the code
 //	env              write the environment and exit
 //	deaf             ignore SIGTERM
@@ -54,11 +56,14 @@ func App(args []string) (int, bool) {
 }
 
 func act(word string, args []string) int {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGTERM, syscall.SIGINT)
+	await := func() int { return await(asked) }
 	switch word {
 	case "serve", "redirect", "hang", "squat":
-		return serve(word, args)
+		return serve(word, args, await)
 	case "print", "tick", "flood":
-		return write(word, args)
+		return write(word, args, await)
 	case "say":
 		fmt.Println(args[0])
 		return number(args, 1)
@@ -69,10 +74,11 @@ func act(word string, args []string) int {
 		return 0
 	case "deaf":
 		signal.Ignore(syscall.SIGTERM)
+		signal.Reset(syscall.SIGINT)
 		fmt.Println("deaf")
 		select {}
 	case "family":
-		return family()
+		return family(await)
 	case "eat":
 		block := make([]byte, number(args, 0))
 		for i := 0; i < len(block); i += 512 {
@@ -80,7 +86,9 @@ func act(word string, args []string) int {
 		}
 		fmt.Println("ate", len(block))
 	case "once":
-		return once(args[0])
+		return once(args[0], await)
+	case "wait":
+		fmt.Println("waiting")
 	}
 	return await()
 }
@@ -98,15 +106,13 @@ func number(args []string, at int) int {
 }
 
 // await ends with the first signal, with code 0.
-func await() int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	<-ctx.Done()
+func await(asked <-chan os.Signal) int {
+	<-asked
 	fmt.Println("asked to stop")
 	return 0
 }
 
-func serve(word string, args []string) int {
+func serve(word string, args []string, await func() int) int {
 	address := net.JoinHostPort(os.Getenv("HOST"), os.Getenv("PORT"))
 	if word == "squat" {
 		address = args[0]
@@ -137,7 +143,7 @@ func serve(word string, args []string) int {
 	return await()
 }
 
-func write(word string, args []string) int {
+func write(word string, args []string, await func() int) int {
 	n := number(args, 0)
 	switch word {
 	case "flood":
@@ -146,8 +152,13 @@ func write(word string, args []string) int {
 			k, _ := fmt.Fprintf(out, "line %d %s\n", line, strings.Repeat("x", 80))
 			sum += k
 		}
-		out.Flush()
+		if err := out.Flush(); err != nil {
+			return 7
+		}
 		fmt.Println("flooded")
+		if len(args) > 1 {
+			return once(args[1], await)
+		}
 	default:
 		tick := time.NewTicker(time.Millisecond)
 		defer tick.Stop()
@@ -162,7 +173,7 @@ func write(word string, args []string) int {
 	return await()
 }
 
-func family() int {
+func family(await func() int) int {
 	for _, own := range []bool{false, true} {
 		cmd := exec.Command(os.Args[0], appWord, "deaf") //nolint:noctx // it shall outlive everything
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
@@ -177,7 +188,7 @@ func family() int {
 }
 
 // once leaves a trace of every time it was started.
-func once(file string) int {
+func once(file string, await func() int) int {
 	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err == nil {
 		_, err = fmt.Fprintln(f, os.Getpid())
