@@ -107,7 +107,7 @@ func startIn(t testing.TB, dir string, limits proxy.Limits) *running {
 	if limits.Stop == 0 {
 		limits.Stop = 100 * time.Millisecond
 	}
-	p, err := proxy.Open(proxy.Config{Dir: dir, Listen: []string{"127.0.0.1:0"}, Control: control, Limits: limits, Version: "test"})
+	p, err := proxy.Open(proxy.Config{Dir: dir, Listen: []string{"127.0.0.1:0"}, Control: control, Limits: limits, Version: "test", Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

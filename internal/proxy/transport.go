@@ -29,6 +29,12 @@ const (
 // that a POST is neither lost to that race nor ever sent twice.
 func newTransport(keep bool, firstByte time.Duration) *http.Transport {
 	dialer := &net.Dialer{Timeout: dialLimit}
+	// Not DisableKeepAlives: its "Connection: close" makes servers that refuse
+	// an upload early reset the connection before their answer was read.
+	most := -1
+	if keep {
+		most = keptMost
+	}
 	return &http.Transport{
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, network, address)
@@ -38,8 +44,7 @@ func newTransport(keep bool, firstByte time.Duration) *http.Transport {
 			return &sentConn{Conn: conn}, nil
 		},
 		DisableCompression:     true,
-		DisableKeepAlives:      !keep,
-		MaxIdleConnsPerHost:    keptMost,
+		MaxIdleConnsPerHost:    most,
 		IdleConnTimeout:        keptIdle,
 		ResponseHeaderTimeout:  firstByte,
 		ExpectContinueTimeout:  time.Second,
