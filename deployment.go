@@ -79,6 +79,7 @@ type Deployment struct {
 	Started   time.Time `json:"started"`
 	Ended     time.Time `json:"ended"`
 	WarmUntil time.Time `json:"warm_until"`
+	Key       string    `json:"key,omitempty"`   // idempotency key of the request
 	Facts     []string  `json:"facts,omitempty"` // names of the facts that are known to hold
 	// Resolved holds what a person decided about tasks whose outcome a crash
 	// made unknown: Task.ID → Resolution.

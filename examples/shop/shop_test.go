@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
-	os.RemoveAll(dir)
+	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }
 
@@ -61,7 +61,7 @@ func once(t *testing.T, dir string, args ...string) string {
 	return string(out)
 }
 
-// process is a running subcommand.
+// process is a running subcommand, of r1 or of the release that start is given.
 type process struct {
 	cmd   *exec.Cmd
 	base  string // of web
@@ -108,7 +108,10 @@ func (p *process) await(t *testing.T, pattern string) []string {
 
 func start(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: command(context.WithoutCancel(t.Context()), dir, args...), ended: make(chan error, 1), log: &output{more: make(chan struct{})}}
+	p := &process{cmd: command(context.WithoutCancel(t.Context()), dir, args[0]), ended: make(chan error, 1), log: &output{more: make(chan struct{})}}
+	for _, release := range args[1:] {
+		p.cmd.Env = append(p.cmd.Env, "NOON_RELEASE="+release)
+	}
 	p.cmd.Stderr = p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -134,6 +137,17 @@ func (p *process) stop(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.wait(t)
+}
+
+// kill ends the process without asking.
+func (p *process) kill(t *testing.T) {
+	t.Helper()
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	if err := <-p.ended; err == nil {
+		t.Error("it ended by itself")
+	}
 }
 
 func (p *process) wait(t *testing.T) {
@@ -169,7 +183,7 @@ func body(t *testing.T, r *http.Response, err error) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Body.Close()
+	defer func() { _ = r.Body.Close() }()
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -308,14 +322,12 @@ func TestWorkersHandleEveryOrderOnce(t *testing.T) {
 	}
 	a, b := start(t, dir, "worker"), start(t, dir, "worker")
 	a.await(t, "order handled")
-	_ = a.cmd.Process.Kill()
-	<-a.ended
+	a.kill(t)
 	for range placed / 2 {
 		place()
 	}
 	next := start(t, dir, "worker")
-	_ = b.cmd.Process.Kill()
-	<-b.ended
+	b.kill(t)
 	late := time.After(30 * time.Second)
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
@@ -408,7 +420,7 @@ func TestUploads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintf(conn, "POST /products/kite/images HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", kind, len(form), form[:20000])
+	send(t, conn, "POST /products/kite/images HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", kind, len(form), form[:20000])
 	files := func(pattern string) int {
 		found, err := filepath.Glob(filepath.Join(dir, "uploads", pattern))
 		if err != nil {
@@ -417,7 +429,9 @@ func TestUploads(t *testing.T) {
 		return len(found)
 	}
 	until(t, "the part is being written", func() bool { return files(".part-*") == 1 })
-	conn.Close()
+	if err := conn.Close(); err != nil {
+		t.Error(err)
+	}
 	until(t, "the part is gone", func() bool { return files(".part-*") == 0 })
 
 	for name, tc := range map[string]struct {

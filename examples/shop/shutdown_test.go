@@ -22,8 +22,15 @@ func dial(t *testing.T, p *process) (net.Conn, *bufio.Reader) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
+	t.Cleanup(func() { _ = conn.Close() })
 	return conn, bufio.NewReader(conn)
+}
+
+func send(t *testing.T, to io.Writer, format string, args ...any) {
+	t.Helper()
+	if _, err := fmt.Fprintf(to, format, args...); err != nil {
+		t.Error(err)
+	}
 }
 
 func answer(t *testing.T, in *bufio.Reader) *http.Response {
@@ -47,7 +54,7 @@ func TestShutdownLosesNothing(t *testing.T) {
 	shop := startWeb(t, dir)
 
 	stock, events := dial(t, shop)
-	fmt.Fprint(stock, "GET /stock HTTP/1.1\r\nHost: x\r\n\r\n")
+	send(t, stock, "GET /stock HTTP/1.1\r\nHost: x\r\n\r\n")
 	stream, err := http.ReadResponse(events, nil)
 	if err != nil || stream.Header.Get("Content-Type") != "text/event-stream" || stream.Header.Get("Shop-Release") != "r1" {
 		t.Fatal(stream, err)
@@ -74,11 +81,11 @@ func TestShutdownLosesNothing(t *testing.T) {
 		}
 	}
 	kept, keptIn := dial(t, shop)
-	fmt.Fprint(kept, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+	send(t, kept, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
 	answer(t, keptIn)
 	kind, form := multi(t, png)
 	upload, uploadIn := dial(t, shop)
-	fmt.Fprintf(upload, "POST /products/kite/images HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", kind, len(form), form[:9000])
+	send(t, upload, "POST /products/kite/images HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", kind, len(form), form[:9000])
 
 	if err := shop.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -92,7 +99,7 @@ func TestShutdownLosesNothing(t *testing.T) {
 	}
 	// The upload keeps the process alive, so the kept connection is not idle
 	// with nobody at home: it is answered, and told to close.
-	fmt.Fprint(kept, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	send(t, kept, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	if r := answer(t, keptIn); r.StatusCode != http.StatusOK || !r.Close {
 		t.Errorf("the kept connection: %d, close %v", r.StatusCode, r.Close)
 	}
@@ -114,7 +121,7 @@ func TestStockIsToldToEveryProcess(t *testing.T) {
 	one, two := startWeb(t, dir), startWeb(t, dir)
 	listen := func(p *process, last string) *bufio.Reader {
 		conn, in := dial(t, p)
-		fmt.Fprintf(conn, "GET /stock HTTP/1.1\r\nHost: x\r\n%s\r\n", last)
+		send(t, conn, "GET /stock HTTP/1.1\r\nHost: x\r\n%s\r\n", last)
 		r, err := http.ReadResponse(in, nil)
 		if err != nil {
 			t.Fatal(err)

@@ -68,7 +68,7 @@ func (f *face) check(ctx context.Context) error {
 	if env != "" && len(out.Environments) == 0 {
 		return unknownEnvironment(p.app, env)
 	}
-	if err := f.emit(out, func(page tui.Page) string { return checkText(page, p.app, out) }); err != nil {
+	if err := f.emit(out, func(tui.Page) string { return checkText(p.app, out) }); err != nil {
 		return err
 	}
 	if !out.OK {
@@ -100,30 +100,31 @@ func (f *face) missing(ctx context.Context, app noon.App, env string) ([]string,
 	return manifest.Missing(app, env, have), nil
 }
 
-func checkText(_ tui.Page, app noon.App, out checked) string {
+func checkText(app noon.App, out checked) string {
 	names := make([]string, len(app.Services))
 	for i, s := range app.Services {
 		names[i] = s.Name
 	}
-	text := fmt.Sprintf("%s is right: app %s with %s (%s)", manifest.FileName, app.Name, tui.Count(len(names), "service"), strings.Join(names, ", "))
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s is right: app %s with %s (%s)", manifest.FileName, app.Name, tui.Count(len(names), "service"), strings.Join(names, ", "))
 	for _, part := range []struct {
 		n    int
 		noun string
 	}{{len(app.Jobs), "job"}, {len(app.Stores), "store"}, {len(app.Smoke), "smoke check"}, {len(app.Environments), "environment"}} {
 		if part.n > 0 {
-			text += ", " + tui.Count(part.n, part.noun)
+			text.WriteString(", " + tui.Count(part.n, part.noun))
 		}
 	}
-	text += "\n"
+	text.WriteString("\n")
 	for _, e := range out.Environments {
-		if len(e.Missing) == 0 {
-			text += fmt.Sprintf("%s has every variable and secret that is declared\n", e.Environment)
+		if len(e.Missing) == 0 && len(app.Variables)+len(app.Secrets) > 0 {
+			fmt.Fprintf(&text, "%s has every variable and secret that is declared\n", e.Environment)
 		}
 	}
 	if !out.Looked {
-		text += "variables and secrets were not looked at: no controller can be reached\n"
+		text.WriteString("variables and secrets were not looked at: no controller can be reached\n")
 	}
-	return text
+	return text.String()
 }
 
 func missingError(app string, envs []missing) error {

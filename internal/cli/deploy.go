@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 
@@ -25,7 +26,12 @@ func (d *deployFlags) add(c *cobra.Command) {
 	c.Flags().BoolVar(&d.wait, "wait", true, "watch until it has ended")
 	c.Flags().BoolVar(&d.detach, "detach", false, "return as soon as it is under way; the same as --wait=false")
 	c.Flags().StringVar(&d.reason, "reason", "", "why, for the journal")
-	c.MarkFlagsMutuallyExclusive("wait", "detach")
+	c.PreRunE = func(c *cobra.Command, _ []string) error {
+		if c.Flags().Changed("wait") && d.wait && d.detach {
+			return usage(c.CommandPath(), errors.New("--wait and --detach exclude each other"))
+		}
+		return nil
+	}
 }
 
 func (f *face) deployCommand() *cobra.Command {

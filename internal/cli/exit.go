@@ -55,8 +55,7 @@ func (c coded) Unwrap() error { return c.err }
 var errQuiet = errors.New("shown already")
 
 func exitCode(ctx context.Context, err error) int {
-	var c coded
-	if errors.As(err, &c) {
+	if c, ok := errors.AsType[coded](err); ok {
 		return c.code
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
@@ -89,8 +88,7 @@ func (f *face) fail(ctx context.Context, err error) int {
 // errorText writes an error for people: every mistake of a manifest, or one
 // line and a hint.
 func errorText(err error) string {
-	var mistakes *manifest.Error
-	if errors.As(err, &mistakes) {
+	if mistakes, ok := errors.AsType[*manifest.Error](err); ok {
 		return mistakes.Error() + "\n"
 	}
 	text := "noon: " + err.Error() + "\n"
@@ -106,8 +104,7 @@ func (f *face) failJSON(err error, code int) {
 		Exit     int                 `json:"exit"`
 		Mistakes []*manifest.Mistake `json:"mistakes,omitempty"`
 	}{Error: jsonError(err), Exit: code}
-	var mistakes *manifest.Error
-	if errors.As(err, &mistakes) {
+	if mistakes, ok := errors.AsType[*manifest.Error](err); ok {
 		out.Mistakes = mistakes.Mistakes
 	}
 	enc := json.NewEncoder(f.Stderr)

@@ -31,10 +31,14 @@ func (f *face) versionCommand() *cobra.Command {
 
 // exitCodesTopic is a page of help, not a command.
 func exitCodesTopic() *cobra.Command {
+	var b strings.Builder
+	for _, e := range exits() {
+		fmt.Fprintf(&b, "  %3d  %s\n", e.code, e.meaning)
+	}
 	return &cobra.Command{
 		Use:   "exit-codes",
 		Short: "What the exit codes mean, and where errors are written",
-		Long:  "Exit codes of every command:\n\n" + exitCodesText() + "\n" + errorsText,
+		Long:  "Exit codes of every command:\n\n" + b.String() + "\n" + errorsText,
 	}
 }
 
@@ -44,10 +48,31 @@ with a hint. With --json they are one object on stderr,
 stdout is always what was asked for.
 `
 
-func exitCodesText() string {
-	var b strings.Builder
-	for _, e := range exits() {
-		fmt.Fprintf(&b, "  %3d  %s\n", e.code, e.meaning)
+// variable is one variable of the environment that noon reads.
+type variable struct{ name, meaning string }
+
+func variables() []variable {
+	return []variable{
+		{"NOON_SOCKET", "socket of the controller; --socket goes before"},
+		{"NOON_ENV", "environment; -e goes before"},
+		{"NOON_DATA", "data directory of serve; --data goes before"},
+		{"NOON_RUN", "directory of sockets; --run goes before"},
+		{"NOON_USER", "who asks, for the journal; default SUDO_USER, USER or LOGNAME"},
+		{"NO_COLOR", "no colours, if it is not empty"},
+		{"XDG_DATA_HOME", "holds the data directory of users other than root; default ~/.local/share"},
+		{"XDG_CACHE_HOME", "holds the directory that releases are built in; default ~/.cache"},
 	}
-	return b.String()
+}
+
+// variablesTopic is a page of help, not a command.
+func variablesTopic() *cobra.Command {
+	var b strings.Builder
+	for _, v := range variables() {
+		fmt.Fprintf(&b, "  %-15s %s\n", v.name, v.meaning)
+	}
+	return &cobra.Command{
+		Use:   "environment-variables",
+		Short: "What noon reads from its environment",
+		Long:  "Variables that noon reads:\n\n" + b.String(),
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -39,11 +40,12 @@ func (f *face) initManifest() error {
 		Found []string `json:"found"`
 	}{path, list(draft.Found)}
 	return f.emit(out, func(tui.Page) string {
-		text := "wrote " + manifest.FileName + "\n"
+		var text strings.Builder
+		text.WriteString("wrote " + manifest.FileName + "\n")
 		for _, found := range draft.Found {
-			text += "  " + found + "\n"
+			text.WriteString("  " + found + "\n")
 		}
-		return text + "Read it, then: noon check\n"
+		return text.String() + "Read it, then: noon check\n"
 	})
 }
 

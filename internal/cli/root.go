@@ -56,7 +56,6 @@ way back at every point.`,
 	f.root.SetOut(p.Stdout)
 	f.root.SetErr(p.Stderr)
 	f.root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c.CommandPath(), err) })
-	f.root.SuggestionsMinimumDistance = 2
 	f.addFlags()
 	f.addCommands()
 	return f
@@ -92,7 +91,7 @@ func (f *face) addCommands() {
 	add(groupDeploy, f.planCommand(), f.deployCommand(), f.rollbackCommand(), f.promoteCommand(), f.approveCommand(), f.abortCommand())
 	add(groupLook, f.statusCommand(), f.psCommand(), f.logsCommand(), f.historyCommand())
 	add(groupMachine, f.serveCommand(), f.downCommand(), f.upgradeCommand(), f.backupCommand(), f.doctorCommand(), f.demoCommand())
-	f.root.AddCommand(f.versionCommand(), exitCodesTopic(), f.partCommand("host", "run the host part alone", f.parts.Host),
+	f.root.AddCommand(f.versionCommand(), exitCodesTopic(), variablesTopic(), f.partCommand("host", "run the host part alone", f.parts.Host),
 		f.partCommand("proxy", "run the proxy alone", f.parts.Proxy), f.missingCommand("keeper"), f.missingCommand("exec-instance"))
 }
 
@@ -109,8 +108,9 @@ func unknownCommand(c *cobra.Command, name string) error {
 		Kind: noon.Invalid, Op: spoken(c.CommandPath()), Err: fmt.Errorf("there is no command %q", name),
 		Hint: fmt.Sprintf("`%s --help` lists the commands.", c.CommandPath()),
 	}
+	c.SuggestionsMinimumDistance = 2
 	if near := c.SuggestionsFor(name); len(near) > 0 {
-		e.Hint = fmt.Sprintf("Did you mean %s?", strings.Join(near, " or "))
+		e.Hint = fmt.Sprintf("Did you mean `%s %s`?", c.CommandPath(), strings.Join(near, "` or `"+c.CommandPath()+" "))
 	}
 	return e
 }

@@ -59,7 +59,7 @@ func Run(ctx context.Context, p Process, parts Parts) int {
 			return parts.Exec(p.Args[1:])
 		}
 	}
-	f := newFace(p, parts)
+	f := newFace(p, parts) //nolint:contextcheck // commands are given ctx when they run
 	defer f.close()
 	if err := f.root.ExecuteContext(ctx); err != nil {
 		return f.fail(ctx, err)

@@ -41,7 +41,7 @@ func (c *chat) open(ctx context.Context) error {
 	opening, cancel := context.WithTimeout(ctx, c.load.config.Timeout)
 	defer cancel()
 	started := c.load.book.begin(c.name())
-	conn, response, err := websocket.Dial(opening, "ws://"+c.load.address+"/chat", &websocket.DialOptions{HTTPClient: browser, Host: c.load.host})
+	conn, response, err := websocket.Dial(opening, "ws://"+c.load.address+"/chat", &websocket.DialOptions{HTTPClient: browser, Host: c.load.host}) //nolint:bodyclose // Dial has closed it, or it is the connection
 	var header http.Header
 	if response != nil {
 		header = response.Header

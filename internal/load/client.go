@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"syscall"
@@ -47,7 +48,7 @@ type answer struct {
 // do sends a request and reads its whole answer. The header is returned with
 // an error too once it has arrived.
 func (c *client) do(ctx context.Context, q request) (answer, error) {
-	response, done, err := c.start(ctx, q)
+	response, done, err := c.start(ctx, q) //nolint:bodyclose // it is read to its end, or the connection is closed
 	if err != nil {
 		return answer{}, err
 	}
@@ -87,9 +88,7 @@ func (c *client) start(ctx context.Context, q request) (response *http.Response,
 	if err != nil {
 		return fail(err)
 	}
-	for name, values := range q.header {
-		out.Header[name] = values
-	}
+	maps.Copy(out.Header, q.header)
 	out.Header.Set("User-Agent", "noon-load")
 	out.Close = !c.keep
 	buffer := bufio.NewWriter(conn)

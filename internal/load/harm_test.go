@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -23,6 +24,9 @@ import (
 // hangUp ends the connection without an answer.
 func hangUp(http.ResponseWriter) { panic(http.ErrAbortHandler) }
 
+// say answers a customer who may have gone.
+func say(w io.Writer, text string) { _, _ = io.WriteString(w, text) }
+
 func TestEveryKindOfFailureCounts(t *testing.T) {
 	for name, tc := range map[string]struct {
 		path, err string
@@ -35,11 +39,11 @@ func TestEveryKindOfFailureCounts(t *testing.T) {
 		}},
 		"other page": {"/", "does not contain", func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 			w.Header().Set("Shop-Release", "r1")
-			fmt.Fprint(w, "It works!")
+			say(w, "It works!")
 		}},
 		"cut off": {"/", "cut off after", func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 			w.Header().Set("Content-Length", "1000")
-			fmt.Fprint(w, "Sundial Shop")
+			say(w, "Sundial Shop")
 		}},
 		"nobody's answer": {"/", "names no release", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			next.ServeHTTP(nameless{w}, r)
@@ -47,7 +51,7 @@ func TestEveryKindOfFailureCounts(t *testing.T) {
 		"too late": {"/", "timeout", func(_ http.ResponseWriter, r *http.Request, _ http.Handler) { <-r.Context().Done() }},
 		"asset of another content": {"/assets/", "not what its name says", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			next.ServeHTTP(w, r)
-			fmt.Fprint(w, " ")
+			say(w, " ")
 		}},
 		"lost cart": {"/cart", "does not contain \"data-pieces=", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			if r.Method == http.MethodGet {
@@ -58,11 +62,11 @@ func TestEveryKindOfFailureCounts(t *testing.T) {
 		"lost checkout": {"/checkout", "EOF", func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { hangUp(w) }},
 		"bad picture": {"/uploads/", "not the one that was sent", func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 			w.Header().Set("Shop-Release", "r1")
-			fmt.Fprint(w, "other bytes")
+			say(w, "other bytes")
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := openShop(t, "r1")
+			s := openShop(t)
 			s.harm(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 				if r.URL.Path == tc.path || tc.path != "/" && strings.HasPrefix(r.URL.Path, tc.path) {
 					tc.harm(w, r, next)
@@ -98,7 +102,7 @@ func (n nameless) WriteHeader(status int) {
 
 func TestNothingIsSentTwice(t *testing.T) {
 	t.Parallel()
-	s := openShop(t, "r1")
+	s := openShop(t)
 	var arrived atomic.Int64
 	s.harm(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		arrived.Add(1)
@@ -121,7 +125,7 @@ func TestARefusedConnectionCounts(t *testing.T) {
 }
 
 func TestWrongRelease(t *testing.T) {
-	s := openShop(t, "r1")
+	s := openShop(t)
 	c := load.Config{Base: s.server.URL, Rate: 6, Seed: 3}
 	l := load.New(c)
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
@@ -159,7 +163,7 @@ func TestWrongRelease(t *testing.T) {
 }
 
 func TestARequestMayBeAnsweredByWhatWasAllowedInItsLife(t *testing.T) {
-	s := openShop(t, "r1")
+	s := openShop(t)
 	here, on := make(chan struct{}, 1000), make(chan struct{})
 	s.harm(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		here <- struct{}{}
@@ -185,7 +189,7 @@ func TestARequestMayBeAnsweredByWhatWasAllowedInItsLife(t *testing.T) {
 }
 
 func TestTheProxyAndTheShopMustAgree(t *testing.T) {
-	s := openShop(t, "r1")
+	s := openShop(t)
 	s.harm(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		w.Header().Set("Noon-Release", "r2.c1")
 		next.ServeHTTP(w, r)
@@ -205,13 +209,13 @@ func TestTheProxyAndTheShopMustAgree(t *testing.T) {
 }
 
 func TestVerifyFindsLosses(t *testing.T) {
-	s := openShop(t, "r1")
+	s := openShop(t)
 	l := visit(t, s, load.Config{Rate: 6}, func(r load.Result) bool { return r.OrdersAcknowledged >= 5 && r.UploadsSent >= 2 })
 	db, err := sql.Open("sqlite", s.file()+"?_pragma=busy_timeout(10000)")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	defer func() { check(t, db.Close()) }()
 	for _, change := range []string{
 		`DELETE FROM order_items`,
 		`DELETE FROM orders WHERE id = 1`,
@@ -246,7 +250,7 @@ func TestVerifyFindsLosses(t *testing.T) {
 
 func TestVerifyTellsThatItCannotRead(t *testing.T) {
 	t.Parallel()
-	s := openShop(t, "r1")
+	s := openShop(t)
 	l := load.New(load.Config{Base: s.server.URL})
 	for name, orders := range map[string]load.Orders{
 		"no file":     load.OrdersInFile(filepath.Join(t.TempDir(), "shop.db")),
@@ -261,8 +265,12 @@ func TestVerifyTellsThatItCannotRead(t *testing.T) {
 func TestAConfigurationThatCannotBe(t *testing.T) {
 	t.Parallel()
 	for _, c := range []load.Config{
-		{Base: "https://127.0.0.1:1"}, {Base: "127.0.0.1:1"}, {Base: "http://127.0.0.1"}, {Base: "http://a b:1"},
-		{Base: "http://127.0.0.1:1", Rate: -1}, {Base: "http://127.0.0.1:1", Streams: -1},
+		{Base: "https://127.0.0.1:1"},
+		{Base: "127.0.0.1:1"},
+		{Base: "http://127.0.0.1"},
+		{Base: "http://a b:1"},
+		{Base: "http://127.0.0.1:1", Rate: -1},
+		{Base: "http://127.0.0.1:1", Streams: -1},
 	} {
 		if err := load.New(c).Run(t.Context()); err == nil {
 			t.Errorf("%+v was taken", c)
@@ -292,9 +300,9 @@ func streams(sse func(http.ResponseWriter, *http.Request), chat func(*websocket.
 
 func TestAStreamThatBreaksIsCut(t *testing.T) {
 	t.Parallel()
-	s := openShop(t, "r1")
+	s := openShop(t)
 	s.harm(streams(
-		func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "id: 1\nevent: hello\ndata: {}\n\n") },
+		func(w http.ResponseWriter, _ *http.Request) { say(w, "id: 1\nevent: hello\ndata: {}\n\n") },
 		func(conn *websocket.Conn, r *http.Request) {
 			_ = conn.Write(r.Context(), websocket.MessageText, []byte(`{"text":"hello"}`))
 		},
@@ -310,7 +318,7 @@ func TestAStreamThatBreaksIsCut(t *testing.T) {
 
 func TestAStreamThatMovesIsNotCut(t *testing.T) {
 	t.Parallel()
-	s := openShop(t, "r1")
+	s := openShop(t)
 	var mu sync.Mutex
 	resumed := map[string]int{}
 	s.harm(streams(
@@ -318,7 +326,7 @@ func TestAStreamThatMovesIsNotCut(t *testing.T) {
 			mu.Lock()
 			resumed[r.Header.Get("Last-Event-ID")]++
 			mu.Unlock()
-			fmt.Fprint(w, "id: 7\nevent: hello\ndata: {}\n\nevent: bye\ndata: {}\n\n")
+			say(w, "id: 7\nevent: hello\ndata: {}\n\nevent: bye\ndata: {}\n\n")
 		},
 		func(conn *websocket.Conn, r *http.Request) {
 			_ = conn.Write(r.Context(), websocket.MessageText, []byte(`{"text":"hello"}`))
@@ -335,14 +343,14 @@ func TestAStreamThatMovesIsNotCut(t *testing.T) {
 
 func TestAStreamThatIsNotTakenUpAgainIsCut(t *testing.T) {
 	t.Parallel()
-	s := openShop(t, "r1")
+	s := openShop(t)
 	var opened atomic.Bool
 	s.harm(streams(
 		func(w http.ResponseWriter, _ *http.Request) {
 			if opened.Swap(true) {
 				hangUp(w)
 			}
-			fmt.Fprint(w, "event: bye\ndata: {}\n\n")
+			say(w, "event: bye\ndata: {}\n\n")
 		},
 		func(*websocket.Conn, *http.Request) {},
 	))
@@ -355,10 +363,10 @@ func TestAStreamThatIsNotTakenUpAgainIsCut(t *testing.T) {
 
 func TestALostEventCounts(t *testing.T) {
 	t.Parallel()
-	s := openShop(t, "r1")
+	s := openShop(t)
 	s.harm(streams(
 		func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprint(w, "id: 1\nevent: hello\ndata: {}\n\nid: 2\nevent: stock\ndata: {}\n\nid: 4\nevent: stock\ndata: {}\n\n")
+			say(w, "id: 1\nevent: hello\ndata: {}\n\nid: 2\nevent: stock\ndata: {}\n\nid: 4\nevent: stock\ndata: {}\n\n")
 			check(t, http.NewResponseController(w).Flush())
 			<-r.Context().Done()
 		},
@@ -372,7 +380,7 @@ func TestALostEventCounts(t *testing.T) {
 
 func TestAWrongEchoIsCut(t *testing.T) {
 	t.Parallel()
-	s := openShop(t, "r1")
+	s := openShop(t)
 	s.harm(streams(
 		func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		func(conn *websocket.Conn, r *http.Request) {

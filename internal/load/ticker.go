@@ -37,7 +37,7 @@ func (t *ticker) open(ctx context.Context) error {
 		q.header.Set("Last-Event-ID", t.last)
 	}
 	started := t.load.book.begin(t.name())
-	response, done, err := t.client.start(ctx, q)
+	response, done, err := t.client.start(ctx, q) //nolint:bodyclose // it ends with the connection
 	if err != nil {
 		t.load.book.end(started, nil, err)
 		return err

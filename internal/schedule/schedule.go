@@ -45,7 +45,7 @@ type Book interface {
 // tells how it is.
 type Starter interface {
 	Start(ctx context.Context, site noon.Site, r noon.Revision, id string, job noon.Job) error
-	Status(ctx context.Context, site noon.Site, id string) (noon.TaskStatus, error)
+	Status(ctx context.Context, id string) (noon.TaskStatus, error)
 }
 
 // lookEvery is how often due times and running jobs are looked at. Cron's
@@ -129,7 +129,7 @@ func (s *Scheduler) follow(ctx context.Context, site Site) error {
 		return err
 	}
 	for _, run := range open {
-		status, err := s.Starter.Status(ctx, site.Site, ID(site.Site, run))
+		status, err := s.Starter.Status(ctx, ID(site.Site, run))
 		switch {
 		case err != nil && noon.KindOf(err) == noon.NotFound:
 			err = s.again(ctx, site, run)

@@ -151,14 +151,15 @@ func (g *progress) markOf(i, furthest int) mark {
 		return markDone
 	case noon.Reverted:
 		return markLeft
+	default:
+		switch {
+		case i > d.At:
+			return markFuture
+		case i == d.At && d.Status != noon.Warm:
+			return markNow
+		}
+		return markDone
 	}
-	switch {
-	case i > d.At:
-		return markFuture
-	case i == d.At && d.Status != noon.Warm:
-		return markNow
-	}
-	return markDone
 }
 
 // note is what stands behind a state: what it waits for, or why it did not

@@ -61,7 +61,7 @@ func (p Page) live(s api.SiteStatus) string {
 	}
 	text := p.good(s.Live)
 	if d := s.Deployment; d != nil && d.Plan.To.String() == s.Live && !d.Ended.IsZero() {
-		text += ", " + p.ago(d.Ended)
+		text += " since " + clock(d.Ended, p.Now) + " (" + p.ago(d.Ended) + ")"
 	}
 	return text
 }

@@ -31,7 +31,7 @@ func TestConfirmInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	in, w := io.Pipe()
-	t.Cleanup(func() { w.Close() })
+	t.Cleanup(func() { _ = w.Close() })
 	if yes, err := tui.Confirm(ctx, in, io.Discard, "Go on?"); yes || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %t, %v", yes, err)
 	}

@@ -166,7 +166,7 @@ func (r *run) desired(ctx context.Context, name string, fence noon.Fence) (noon.
 }
 
 func desiredRevision(p noon.Presence, host string, res Resolved) noon.DesiredRevision {
-	d := noon.DesiredRevision{Revision: p.Revision, Digest: res.Digest, Share: p.Share}
+	d := noon.DesiredRevision{Revision: p.Revision, Digest: res.Digest, Env: res.Env, Share: p.Share}
 	if p.Preview {
 		d.Preview = res.Preview
 	}
@@ -174,9 +174,6 @@ func desiredRevision(p noon.Presence, host string, res Resolved) noon.DesiredRev
 		if svc, ok := res.App.Service(place.Service); ok && place.Host == host {
 			d.Instances = append(d.Instances, noon.DesiredService{Service: svc, Count: place.Count})
 		}
-	}
-	if len(d.Instances) > 0 {
-		d.Env = res.Env
 	}
 	return d
 }

@@ -157,7 +157,7 @@ func (s shop) web(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	address := free.Addr().String()
-	free.Close()
+	_ = free.Close()
 	_, port, _ := net.SplitHostPort(address)
 	c := s.command(t, dir, "web")
 	c.Env = append(c.Env, "PORT="+port)
@@ -174,7 +174,7 @@ func (s shop) web(t *testing.T, dir string) string {
 	for {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {
-			conn.Close()
+			_ = conn.Close()
 			return "http://" + address
 		}
 		select {
@@ -196,7 +196,7 @@ func read(t *testing.T, r *http.Response, err error) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Body.Close()
+	defer func() { _ = r.Body.Close() }()
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
 		t.Fatal(err)

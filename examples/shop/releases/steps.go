@@ -42,8 +42,8 @@ ALTER TABLE orders ADD COLUMN gift_note TEXT NOT NULL DEFAULT '';
 			{"web/checkout.go", `Email: form.Email, Test: form.Test,`, `Email: form.Email, Gift: form.Gift, Test: form.Test,`},
 			{"web/checkout.go", `Email: f.Get("email")}, nil`, `Email: f.Get("email"), Gift: f.Get("gift_note")}, nil`},
 			{
-				"web/checkout.go", "		return &badRequest{\"Please tell us an e-mail address.\"}\n",
-				"		return &badRequest{\"Please tell us an e-mail address.\"}\n	case len(p.Gift) > 500:\n		return &badRequest{\"The gift note is too long for the card.\"}\n",
+				"web/checkout.go", "		return &badRequestError{\"Please tell us an e-mail address.\"}\n",
+				"		return &badRequestError{\"Please tell us an e-mail address.\"}\n	case len(p.Gift) > 500:\n		return &badRequestError{\"The gift note is too long for the card.\"}\n",
 			},
 			{
 				"web/templates/checkout.html", "  <button>Buy for",

@@ -117,7 +117,7 @@ func rows(ctx context.Context, db querier, scan func(*sql.Rows) error, query str
 	if err != nil {
 		return err
 	}
-	defer found.Close()
+	defer found.Close() //nolint:errcheck // Err below tells what went wrong
 	for found.Next() {
 		if err := scan(found); err != nil {
 			return err

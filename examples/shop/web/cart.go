@@ -24,12 +24,12 @@ func (s *Server) cart(w http.ResponseWriter, r *http.Request) {
 func (s *Server) changeCart(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
-		s.fail(w, r, &badRequest{"The form could not be read."})
+		s.fail(w, r, &badRequestError{"The form could not be read."})
 		return
 	}
 	quantity, err := strconv.ParseInt(r.PostForm.Get("quantity"), 10, 64)
 	if err != nil || quantity < 0 || quantity > store.MaxQuantity {
-		s.fail(w, r, &badRequest{"How many? A number from 1 to 99."})
+		s.fail(w, r, &badRequestError{"How many? A number from 1 to 99."})
 		return
 	}
 	session, slug := s.startSession(w, r), r.PostForm.Get("product")

@@ -70,7 +70,7 @@ func readPurchase(r *http.Request) (purchase, error) {
 	var p purchase
 	if wantsJSON(r) {
 		if err := json.NewDecoder(r.Body).Decode(&p); err != nil {
-			return p, &badRequest{"The request is not the JSON of an order."}
+			return p, &badRequestError{"The request is not the JSON of an order."}
 		}
 		if p.Test && p.Key == "" {
 			p.Key = "test-" + rand.Text()
@@ -78,7 +78,7 @@ func readPurchase(r *http.Request) (purchase, error) {
 		return p, nil
 	}
 	if err := r.ParseForm(); err != nil {
-		return p, &badRequest{"The form could not be read."}
+		return p, &badRequestError{"The form could not be read."}
 	}
 	f := r.PostForm
 	return purchase{Key: f.Get("key"), Name: f.Get("name"), Email: f.Get("email")}, nil
@@ -88,18 +88,18 @@ func (p *purchase) check() error {
 	p.Name, p.Email = strings.TrimSpace(p.Name), strings.TrimSpace(p.Email)
 	switch {
 	case len(p.Key) < 16 || len(p.Key) > 100:
-		return &badRequest{"The order has no key. Please open the checkout again."}
+		return &badRequestError{"The order has no key. Please open the checkout again."}
 	case p.Name == "" || len(p.Name) > 200:
-		return &badRequest{"Please tell us your name."}
+		return &badRequestError{"Please tell us your name."}
 	case !strings.Contains(p.Email, "@") || len(p.Email) > 200:
-		return &badRequest{"Please tell us an e-mail address."}
+		return &badRequestError{"Please tell us an e-mail address."}
 	}
 	return nil
 }
 
 // refuse shows the form again with what is wrong in it.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, form purchase, cause error) {
-	var bad *badRequest
+	var bad *badRequestError
 	if wantsJSON(r) || !errors.As(cause, &bad) {
 		s.fail(w, r, cause)
 		return

@@ -53,7 +53,7 @@ func (s *Server) Serve(ctx context.Context, listener *net.TCPListener) error {
 	s.draining.Store(true)
 	close(s.leaving)
 	queue.drain()
-	<-served
+	_ = <-served // that the queue has ended
 	conns.wait(deadline)
 	err := server.Shutdown(deadline)
 	if err != nil {

@@ -111,7 +111,7 @@ func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	fmt.Fprintln(w, "ready")
+	_, _ = fmt.Fprintln(w, "ready") // the asker has gone: it will ask again
 }
 
 func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
@@ -133,7 +133,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func statusOf(err error) (int, string) {
-	var bad *badRequest
+	var bad *badRequestError
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &bad):
@@ -152,7 +152,7 @@ func statusOf(err error) (int, string) {
 	return http.StatusInternalServerError, "Something went wrong on our side. Please try again."
 }
 
-// badRequest is a mistake of the client that the client is told about.
-type badRequest struct{ message string }
+// badRequestError is a mistake of the client that the client is told about.
+type badRequestError struct{ message string }
 
-func (b *badRequest) Error() string { return b.message }
+func (b *badRequestError) Error() string { return b.message }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,8 @@ const (
 	partPrefix = ".part-"
 )
 
-var imageTypes = []string{"image/png", "image/jpeg", "image/gif", "image/webp"}
+// imageTypes are what customers may send.
+func imageTypes() []string { return []string{"image/png", "image/jpeg", "image/gif", "image/webp"} }
 
 // upload takes a picture of a product: multipart, field "image".
 func (s *Server) upload(w http.ResponseWriter, r *http.Request) {
@@ -56,12 +58,12 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) {
 func (s *Server) receive(r *http.Request) (store.Image, error) {
 	form, err := r.MultipartReader()
 	if err != nil {
-		return store.Image{}, &badRequest{"Please send the picture as a form."}
+		return store.Image{}, &badRequestError{"Please send the picture as a form."}
 	}
 	for {
 		part, err := form.NextPart()
 		if errors.Is(err, io.EOF) {
-			return store.Image{}, &badRequest{"There was no picture in the form."}
+			return store.Image{}, &badRequestError{"There was no picture in the form."}
 		}
 		if err != nil {
 			return store.Image{}, readError(err)
@@ -73,7 +75,7 @@ func (s *Server) receive(r *http.Request) (store.Image, error) {
 		if err == nil {
 			// The form must end as it should: what was cut off is not kept.
 			if _, end := form.NextPart(); !errors.Is(end, io.EOF) {
-				err = &badRequest{"The form was cut off or holds more than one picture."}
+				err = &badRequestError{"The form was cut off or holds more than one picture."}
 			}
 		}
 		if err == nil {
@@ -99,8 +101,8 @@ func (s *Server) save(from io.Reader) (image store.Image, tmp string, err error)
 		return image, file.Name(), readError(err)
 	}
 	image.Type = http.DetectContentType(head[:n])
-	if !isImage(image.Type) {
-		return image, file.Name(), &badRequest{"That is not a picture: PNG, JPEG, GIF or WebP, please."}
+	if !slices.Contains(imageTypes(), image.Type) {
+		return image, file.Name(), &badRequestError{"That is not a picture: PNG, JPEG, GIF or WebP, please."}
 	}
 	sum := sha256.New()
 	out := io.MultiWriter(file, sum)
@@ -140,16 +142,7 @@ func readError(err error) error {
 	if errors.As(err, &large) || errors.As(err, &disk) {
 		return err
 	}
-	return &badRequest{"The picture was cut off on the way."}
-}
-
-func isImage(kind string) bool {
-	for _, t := range imageTypes {
-		if kind == t {
-			return true
-		}
-	}
-	return false
+	return &badRequestError{"The picture was cut off on the way."}
 }
 
 func (s *Server) uploads() string { return filepath.Join(s.config.DataDir, "uploads") }
@@ -173,7 +166,7 @@ func (s *Server) uploaded(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, fmt.Errorf("open upload: %w", err))
 		return
 	}
-	defer file.Close()
+	defer file.Close() //nolint:errcheck // it was only read
 	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 	http.ServeContent(w, r, "", time.Time{}, file)

@@ -175,7 +175,7 @@ func (l *life) status(ctx context.Context) (syscall.WaitStatus, bool) {
 	if l.handle == nil {
 		return 0, false
 	}
-	return l.handle.waitStatus(ctx)
+	return l.handle.waitStatus(ctx, l.claim)
 }
 
 // describe gives a wait status in words.

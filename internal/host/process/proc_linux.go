@@ -33,6 +33,7 @@ type stat struct {
 	parent         int
 	group, session int
 	start          uint64
+	exit           int // a wait status, of a zombie
 }
 
 func readStat(pid int) (stat, error) {
@@ -63,7 +64,13 @@ func parseStat(data []byte) (stat, error) {
 	if err != nil {
 		return stat{}, fmt.Errorf("read process: %w", err)
 	}
-	return stat{state: fields[0][0], parent: numbers[0], group: numbers[1], session: numbers[2], start: start}, nil
+	s := stat{state: fields[0][0], parent: numbers[0], group: numbers[1], session: numbers[2], start: start, exit: -1}
+	if len(fields) >= 50 {
+		if exit, err := strconv.Atoi(fields[49]); err == nil {
+			s.exit = exit
+		}
+	}
+	return s, nil
 }
 
 func startTime(pid int) (uint64, error) {
@@ -166,13 +173,16 @@ const (
 )
 
 // waitStatus asks the kernel how a process ended that is not a child of this
-// one. Linux knows it from 6.15, and only once its parent has seen it, which
-// is why this waits a little.
-func (h *handle) waitStatus(ctx context.Context) (syscall.WaitStatus, bool) {
+// one. While it is a zombie its stat tells; once its parent has seen it, Linux
+// from 6.15 tells.
+func (h *handle) waitStatus(ctx context.Context, c claim) (syscall.WaitStatus, bool) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	limit := time.After(500 * time.Millisecond)
 	for {
+		if s, err := readStat(c.PID); err == nil && s.start == c.Start && s.state == 'Z' && s.exit >= 0 {
+			return syscall.WaitStatus(uint32(s.exit)), true
+		}
 		info := pidfdInfo{mask: pidfdInfoExit}
 		var errno syscall.Errno
 		raw, err := h.f.SyscallConn()

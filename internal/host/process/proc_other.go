@@ -31,7 +31,7 @@ func (h *handle) wait(context.Context) error { return errNotLinux }
 
 func (h *handle) close() {}
 
-func (h *handle) waitStatus(context.Context) (syscall.WaitStatus, bool) { return 0, false }
+func (h *handle) waitStatus(context.Context, claim) (syscall.WaitStatus, bool) { return 0, false }
 
 func selfPID() int { return 0 }
 
