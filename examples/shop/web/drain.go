@@ -53,7 +53,9 @@ func (s *Server) Serve(ctx context.Context, listener *net.TCPListener) error {
 	s.draining.Store(true)
 	close(s.leaving)
 	queue.drain()
-	_ = <-served // that the queue has ended
+	if err := <-served; !errors.Is(err, net.ErrClosed) {
+		s.log.WarnContext(ctx, "accepting ended before the queue was empty", "err", err)
+	}
 	conns.wait(deadline)
 	err := server.Shutdown(deadline)
 	if err != nil {
