@@ -48,7 +48,7 @@ func TestClaimRace(t *testing.T) {
 		for n := range perSwap {
 			old := n + 1
 			c.Publish(routing(int64(n+2), old+1, fmt.Sprint("127.0.0.1:", old+1)))
-			for c.InFlight(rev(old)) != 0 { //nolint:revive // until they have ended
+			for c.InFlight(rev(old)) != 0 { // until they have ended
 			}
 			gone.Store(int64(old))
 		}

@@ -26,7 +26,7 @@ func TestDrainWaits(t *testing.T) {
 	app := backend(t, func(w http.ResponseWriter, _ *http.Request) {
 		arrived <- struct{}{}
 		<-gate
-		fmt.Fprint(w, "r1")
+		_, _ = fmt.Fprint(w, "r1")
 	})
 	p := start(t, proxy.Limits{})
 	mustRoute(t, p, routing(1, 1, app))
@@ -80,7 +80,7 @@ func TestDrainWaits(t *testing.T) {
 // stream ends like a finished answer, and a request that waits gets a 503.
 func TestDrainLimit(t *testing.T) {
 	t.Parallel()
-	stream := streamingApp("r1")
+	stream := streamingApp()
 	arrived := make(chan struct{}, 1)
 	app := backend(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
@@ -112,7 +112,7 @@ func TestDrainLimit(t *testing.T) {
 	}()
 	ended := make(chan error, 1)
 	go func() {
-		for events.Scan() { //nolint:revive // until it ends
+		for events.Scan() { // until it ends
 		}
 		ended <- events.Err()
 	}()
@@ -147,8 +147,8 @@ func TestDrainLimitMidFrame(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		defer conn.Close()
-		fmt.Fprint(buf, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x82\x05he")
+		defer func() { _ = conn.Close() }()
+		_, _ = fmt.Fprint(buf, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x82\x05he")
 		_ = buf.Flush()
 		<-proceed
 		_, _ = conn.Write([]byte("llo\x82\x03two"))
@@ -242,7 +242,7 @@ func TestDrainMissesNothing(t *testing.T) {
 			if stopped[i].Load() {
 				late.Add(1)
 			}
-			fmt.Fprint(w, "ok")
+			_, _ = fmt.Fprint(w, "ok")
 			if stopped[i].Load() {
 				late.Add(1)
 			}

@@ -23,7 +23,7 @@ func TestDeadEndpoint(t *testing.T) {
 	dead, alive := refusing(t), backend(t, func(w http.ResponseWriter, r *http.Request) {
 		body := new(strings.Builder)
 		_, _ = bufio.NewReader(r.Body).WriteTo(body)
-		fmt.Fprint(w, body)
+		_, _ = fmt.Fprint(w, body)
 	})
 	mustRoute(t, p, routing(1, 1, dead, alive))
 	c := client(t)
@@ -92,14 +92,14 @@ func closer(t *testing.T, served *atomic.Int64) string {
 				return
 			}
 			wg.Go(func() {
-				defer conn.Close()
+				defer func() { _ = conn.Close() }()
 				req, err := http.ReadRequest(bufio.NewReader(conn))
 				if err != nil {
 					return
 				}
 				_ = req.Body.Close()
 				served.Add(1)
-				fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				_, _ = fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 			})
 		}
 	})

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -90,7 +91,7 @@ func inheritedFile(fd int, name string) *os.File {
 
 func inheritedListener(fd int) (net.Listener, error) {
 	f := inheritedFile(fd, "listener")
-	defer f.Close() // net has its own copy
+	defer func() { _ = f.Close() }() // net has its own copy
 	return net.FileListener(f)
 }
 
@@ -128,7 +129,7 @@ func (i *Inherited) begin() error {
 	if i == nil {
 		return nil
 	}
-	if _, err := io.WriteString(i.ready, saysReady); err != nil && !isBrokenPipe(err) {
+	if _, err := io.WriteString(i.ready, saysReady); err != nil && !errors.Is(err, syscall.EPIPE) {
 		return &noon.Error{Kind: noon.Internal, Op: "speak to the proxy before", Err: err}
 	}
 	var word [1]byte
@@ -147,9 +148,4 @@ func (i *Inherited) serving() {
 	for _, f := range []*os.File{i.ready, i.goAhead, i.errors} {
 		_ = f.Close() // nothing was buffered
 	}
-}
-
-func isBrokenPipe(err error) bool {
-	pathErr, ok := err.(*os.PathError) //nolint:errorlint // io.WriteString on a file returns it unwrapped
-	return ok && pathErr.Err == syscall.EPIPE
 }

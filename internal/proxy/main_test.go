@@ -81,33 +81,35 @@ type running struct {
 	control string
 }
 
-func shortDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "noon")
+// shortDir is a directory whose path leaves room for a socket; t.TempDir has
+// the name of the test in it.
+func shortDir(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "noon") //nolint:usetesting // see above
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return dir
 }
 
 // start runs a proxy in this process.
-func start(t testing.TB, limits proxy.Limits) *running {
+func start(t *testing.T, limits proxy.Limits) *running {
 	t.Helper()
 	return startIn(t, shortDir(t), limits)
 }
 
-func startIn(t testing.TB, dir string, limits proxy.Limits) *running {
+func startIn(t *testing.T, dir string, limits proxy.Limits) *running {
 	t.Helper()
 	control := filepath.Join(dir, "p.sock")
 	if limits.Stop == 0 {
 		limits.Stop = 100 * time.Millisecond
 	}
-	p, err := proxy.Open(proxy.Config{Dir: dir, Listen: []string{"127.0.0.1:0"}, Control: control, Limits: limits, Version: "test", Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	p, err := proxy.Open(proxy.Config{Dir: dir, Listen: []string{"127.0.0.1:0"}, Control: control, Limits: limits, Version: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +147,7 @@ func endpoints(release int, addresses ...string) []noon.Endpoint {
 	return list
 }
 
-func mustRoute(t testing.TB, r *running, routing noon.Routing) {
+func mustRoute(t *testing.T, r *running, routing noon.Routing) {
 	t.Helper()
 	if err := r.Route(t.Context(), routing); err != nil {
 		t.Fatal(err)
@@ -153,12 +155,12 @@ func mustRoute(t testing.TB, r *running, routing noon.Routing) {
 }
 
 // backend is an instance; by default it answers with its name.
-func backend(t testing.TB, handler http.HandlerFunc) string {
+func backend(t *testing.T, handler http.HandlerFunc) string {
 	t.Helper()
 	return serveOn(t, handler).Listener.Addr().String()
 }
 
-func serveOn(t testing.TB, handler http.HandlerFunc) *httptest.Server {
+func serveOn(t *testing.T, handler http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	s := httptest.NewServer(handler)
 	t.Cleanup(func() {
@@ -171,12 +173,12 @@ func serveOn(t testing.TB, handler http.HandlerFunc) *httptest.Server {
 func says(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		fmt.Fprint(w, text)
+		_, _ = fmt.Fprint(w, text)
 	}
 }
 
 // client makes connections of its own.
-func client(t testing.TB) *http.Client {
+func client(t *testing.T) *http.Client {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -194,12 +196,12 @@ func do(c *http.Client, req *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	body, err := io.ReadAll(res.Body)
 	return answer{res.StatusCode, res.Header, string(body)}, err
 }
 
-func get(t testing.TB, c *http.Client, url string, set ...func(*http.Request)) answer {
+func get(t *testing.T, c *http.Client, url string, set ...func(*http.Request)) answer {
 	t.Helper()
 	a, err := do(c, request(t, http.MethodGet, url, nil, set...))
 	if err != nil {
@@ -208,7 +210,7 @@ func get(t testing.TB, c *http.Client, url string, set ...func(*http.Request)) a
 	return a
 }
 
-func request(t testing.TB, method, url string, body io.Reader, set ...func(*http.Request)) *http.Request {
+func request(t *testing.T, method, url string, body io.Reader, set ...func(*http.Request)) *http.Request {
 	t.Helper()
 	req, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), method, url, body)
 	if err != nil {
@@ -227,7 +229,7 @@ func withHeader(name, value string) func(*http.Request) {
 func withHost(host string) func(*http.Request) { return func(r *http.Request) { r.Host = host } }
 
 // eventually waits for a condition that something else brings about.
-func eventually(t testing.TB, what string, holds func() bool) {
+func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	limit := time.After(20 * time.Second)
 	tick := time.NewTicker(2 * time.Millisecond)
@@ -242,7 +244,7 @@ func eventually(t testing.TB, what string, holds func() bool) {
 }
 
 // work returns what is in flight at an endpoint.
-func work(t testing.TB, r *running, id string) (requests, streams int) {
+func work(t *testing.T, r *running, id string) (requests, streams int) {
 	t.Helper()
 	st, err := r.Status(t.Context(), shop)
 	if err != nil {
@@ -256,7 +258,7 @@ func work(t testing.TB, r *running, id string) (requests, streams int) {
 	return 0, 0
 }
 
-func wantKind(t testing.TB, err error, kind noon.ErrorKind) {
+func wantKind(t *testing.T, err error, kind noon.ErrorKind) {
 	t.Helper()
 	if err == nil || noon.KindOf(err) != kind {
 		t.Fatalf("got %v (%s), want an error of kind %s", err, noon.KindOf(err), kind)
@@ -305,7 +307,7 @@ func (l *load) count() int {
 	return l.sent
 }
 
-func (l *load) end(t testing.TB) {
+func (l *load) end(t *testing.T) {
 	t.Helper()
 	close(l.stop)
 	l.wg.Wait()
@@ -329,13 +331,13 @@ func wantOK(a answer, err error) error {
 }
 
 // refusing is an address at which nobody listens.
-func refusing(t testing.TB) string {
+func refusing(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return l.Addr().String()
 }
 

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -219,7 +218,7 @@ func (p *Proxy) stop(ctx context.Context) error {
 	left, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.limits.Stop)
 	defer cancel()
 	if p.active.wait(left) != nil {
-		p.endEverything()
+		p.endEverything(context.WithoutCancel(ctx))
 	}
 	_ = os.Remove(p.cfg.Control) // a stale socket is replaced by the next proxy anyway
 	return nil
@@ -236,7 +235,7 @@ func (p *Proxy) finish(ctx context.Context) error {
 	p.log.InfoContext(ctx, "a successor serves, finishing what is left", "pid", os.Getpid())
 	for {
 		if p.users.open.wait(left) != nil || p.active.wait(left) != nil {
-			p.endEverything()
+			p.endEverything(context.WithoutCancel(ctx))
 			break
 		}
 		// A connection that switched protocols is no longer open to the server but
@@ -258,7 +257,7 @@ func (p *Proxy) finish(ctx context.Context) error {
 const callGrace = 2 * time.Second
 
 // endEverything ends what is in flight, as kindly as its protocol allows.
-func (p *Proxy) endEverything() {
+func (p *Proxy) endEverything(ctx context.Context) {
 	p.mu.Lock()
 	endpoints := make([]*endpoint, 0, len(p.endpoints))
 	for _, e := range p.endpoints {
@@ -268,10 +267,10 @@ func (p *Proxy) endEverything() {
 	for _, e := range endpoints {
 		e.endAll()
 	}
-	last, cancel := context.WithTimeout(context.Background(), endGrace+time.Second)
+	last, cancel := context.WithTimeout(ctx, endGrace+time.Second)
 	defer cancel()
-	if err := p.active.wait(last); err != nil && !errors.Is(err, context.Canceled) {
-		p.log.Warn("requests had to be cut", "count", p.active.n.Load())
+	if p.active.wait(last) != nil {
+		p.log.WarnContext(ctx, "requests had to be cut", "count", p.active.n.Load())
 	}
 }
 

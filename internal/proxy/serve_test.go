@@ -72,12 +72,12 @@ func TestAnswers(t *testing.T) {
 		switch r.URL.Path {
 		case "/trailers":
 			w.Header().Set("Trailer", "Sum")
-			fmt.Fprint(w, "body")
+			_, _ = fmt.Fprint(w, "body")
 			w.Header().Set("Sum", "42")
 		case "/early":
 			w.Header().Set("Link", "</a.css>; rel=preload")
 			w.WriteHeader(http.StatusEarlyHints)
-			fmt.Fprint(w, "late")
+			_, _ = fmt.Fprint(w, "late")
 		case "/too-large":
 			w.WriteHeader(http.StatusRequestEntityTooLarge)
 		default:
@@ -141,7 +141,7 @@ func TestUploads(t *testing.T) {
 			}
 		}
 		n, err := io.Copy(io.Discard, r.Body)
-		fmt.Fprint(w, n, err)
+		_, _ = fmt.Fprint(w, n, err)
 	})
 	c := client(t)
 	for _, size := range []int64{1, replayed, replayed + 1, 3 << 20} {
@@ -200,7 +200,7 @@ func TestStreamsAreNotBuffered(t *testing.T) {
 	p := serving(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/x-ndjson")
 		for i := range 3 {
-			fmt.Fprintf(w, "{\"n\":%d}\n", i)
+			_, _ = fmt.Fprintf(w, "{\"n\":%d}\n", i)
 			_ = http.NewResponseController(w).Flush()
 			select {
 			case <-next:
@@ -224,7 +224,7 @@ func TestStreamsAreNotBuffered(t *testing.T) {
 
 func TestWebSocketAndEvents(t *testing.T) {
 	t.Parallel()
-	app := backend(t, streamingApp("r1"))
+	app := backend(t, streamingApp())
 	p := start(t, proxy.Limits{})
 	mustRoute(t, p, routing(1, 1, app))
 	chat, events := openChat(t, p), openEvents(t, p)

@@ -79,7 +79,7 @@ func (c *sentConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
-	return c.Conn.Close()
+	return c.Close()
 }
 
 // RoundTrip claims an endpoint and sends the request to it, to another one if

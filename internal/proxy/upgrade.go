@@ -137,13 +137,13 @@ func (p *Proxy) spawn(argv []string) (*successor, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer readyWrite.Close()
+	defer func() { _ = readyWrite.Close() }()
 	goRead, goWrite, err := os.Pipe()
 	if err != nil {
 		_ = readyRead.Close()
 		return nil, err
 	}
-	defer goRead.Close()
+	defer func() { _ = goRead.Close() }()
 	s := &successor{ready: readyRead, words: bufio.NewReader(readyRead), goAhead: goWrite}
 	if s.errors, err = unlinkedFile(p.cfg.Dir); err != nil {
 		s.closeFiles()

@@ -55,6 +55,7 @@ func startChild(t *testing.T, dir string, limits proxy.Limits, env ...string) (*
 func (r *running) killAll() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
+	_, _ = r.Sites(ctx) // forgets predecessors that have ended
 	h, err := r.Health(ctx)
 	if err != nil {
 		return
@@ -89,7 +90,7 @@ func pid(t *testing.T, r *running) int {
 }
 
 // streamingApp answers events, WebSockets and ordinary requests.
-func streamingApp(name string) http.HandlerFunc {
+func streamingApp() http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/events":
@@ -110,7 +111,7 @@ func streamingApp(name string) http.HandlerFunc {
 			if err != nil {
 				return
 			}
-			defer c.CloseNow()
+			defer func() { _ = c.CloseNow() }()
 			for {
 				kind, data, err := c.Read(r.Context())
 				if err != nil {
@@ -121,7 +122,7 @@ func streamingApp(name string) http.HandlerFunc {
 				}
 			}
 		default:
-			says(name)(w, r)
+			says("r1")(w, r)
 		}
 	}
 }
@@ -139,7 +140,7 @@ func openChat(t *testing.T, r *running) *chat {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.CloseNow(); transport.CloseIdleConnections() })
+	t.Cleanup(func() { _ = c.CloseNow(); transport.CloseIdleConnections() })
 	return &chat{t, c}
 }
 
@@ -177,7 +178,7 @@ func nextEvent(t *testing.T, s *bufio.Scanner) {
 
 func TestUpgradeUnderLoad(t *testing.T) {
 	t.Parallel()
-	app := backend(t, streamingApp("r1"))
+	app := backend(t, streamingApp())
 	r, _ := startChild(t, shortDir(t), proxy.Limits{})
 	mustRoute(t, r, routing(1, 1, app))
 
@@ -190,7 +191,9 @@ func TestUpgradeUnderLoad(t *testing.T) {
 	l := newLoad()
 	kept, fresh := client(t), client(t)
 	fresh.Transport.(*http.Transport).DisableKeepAlives = true
-	l.run(6, func() error { return wantOK(do(kept, request(t, http.MethodPost, r.url+"/", strings.NewReader("order")))) })
+	l.run(6, func() error {
+		return wantOK(do(kept, request(t, http.MethodPost, r.url+"/", strings.NewReader("order"))))
+	})
 	l.run(4, func() error { return wantOK(do(fresh, request(t, http.MethodPost, r.url+"/", nil))) })
 
 	first := pid(t, r)
@@ -259,7 +262,7 @@ func (u *upload) finish() string {
 	if err != nil {
 		u.t.Fatal(err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	var b bytes.Buffer
 	if _, err := b.ReadFrom(res.Body); err != nil {
 		u.t.Fatal(err)
@@ -326,7 +329,7 @@ func (c *rawConn) send(text string) answer {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	var b bytes.Buffer
 	if _, err := b.ReadFrom(res.Body); err != nil {
 		c.t.Fatal(err)
@@ -345,7 +348,7 @@ func TestDrainSpansPredecessor(t *testing.T) {
 	old := backend(t, func(w http.ResponseWriter, r *http.Request) {
 		arrived <- struct{}{}
 		<-gate
-		fmt.Fprint(w, "r1")
+		_, _ = fmt.Fprint(w, "r1")
 	})
 	r, _ := startChild(t, shortDir(t), proxy.Limits{})
 	mustRoute(t, r, routing(1, 1, old))
@@ -431,7 +434,7 @@ func TestUpgradeFails(t *testing.T) {
 // predecessor still finishes a stream.
 func TestSuccessorDies(t *testing.T) {
 	t.Parallel()
-	app := backend(t, streamingApp("r1"))
+	app := backend(t, streamingApp())
 	dir := shortDir(t)
 	r, _ := startChild(t, dir, proxy.Limits{})
 	mustRoute(t, r, routing(1, 1, app))

@@ -64,7 +64,7 @@ func TestSticky(t *testing.T) {
 			http.Error(w, "the instance saw "+r.Header.Get("Cookie"), http.StatusTeapot)
 			return
 		}
-		fmt.Fprint(w, "r2")
+		_, _ = fmt.Fprint(w, "r2")
 	})
 	alone := routing(1, 1, one)
 	mustRoute(t, p, alone)
@@ -107,7 +107,7 @@ func TestPreview(t *testing.T) {
 	r := routing(1, 1, backend(t, says("r1")))
 	r.Endpoints = append(r.Endpoints, endpoints(2, backend(t, func(w http.ResponseWriter, r *http.Request) {
 		got = r.Header.Clone()
-		fmt.Fprint(w, "r2")
+		_, _ = fmt.Fprint(w, "r2")
 	}))...)
 	r.Previews = []noon.Preview{{Token: "sesame-2", Revision: rev(2)}, {Token: "sesame-3", Revision: rev(3)}}
 	mustRoute(t, p, r)

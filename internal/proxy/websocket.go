@@ -116,7 +116,7 @@ func (c *upgradedConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
-	return c.Conn.Close()
+	return c.Close()
 }
 
 // frames follows WebSocket frames (RFC 6455, section 5.2).
