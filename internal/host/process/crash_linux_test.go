@@ -129,7 +129,7 @@ func TestOutputSurvivesKeepers(t *testing.T) {
 	pid := b.Running("p").PID
 	done := func() bool { l := b.Lines("p"); return len(l) > 0 && l[len(l)-1] == "printed" }
 	kills := 0
-	for !done() && kills < 200 {
+	for !done() && kills < 8 {
 		killKeeper(t, filepath.Join(dir, "p"))
 		kills++
 		runnertest.Eventually(t, "there is a keeper", func() bool { return len(pids(t, "keeper", filepath.Join(dir, "p"))) > 0 }, func() string { return "" })
