@@ -320,8 +320,9 @@ func TestWorkersHandleEveryOrderOnce(t *testing.T) {
 	for range placed / 2 {
 		place()
 	}
-	a, b := start(t, dir, "worker"), start(t, dir, "worker")
+	a := start(t, dir, "worker")
 	a.await(t, "order handled")
+	b := start(t, dir, "worker") // both are at it, as at a handover
 	a.kill(t)
 	for range placed / 2 {
 		place()
