@@ -54,7 +54,7 @@ func Rows() []Row {
 		{"internal/demo/...", append(leaves, "internal/api/...", "internal/load/..."), []string{"database/sql"}, "the demo uses noon as a user does: through the API and the binary"},
 		{"internal/daemon/...", []string{".", "internal/..."}, []string{"github.com/spf13/cobra"}, "the composition root sees all"},
 		{"internal/cli/...", append(leaves, "internal/api/...", "internal/manifest/...", "internal/release", "internal/tui/...", "internal/daemon/...", "internal/demo/..."), []string{"database/sql"}, "the CLI is a client of the API and reads and builds the checkout it is called in; what runs is wired in daemon"},
-		{"cmd/noon", []string{"internal/cli/..."}, nil, "main only hands over to the CLI"},
+		{"cmd/noon", []string{"internal/cli/...", "internal/api", "internal/daemon", "internal/demo", "internal/fault", "internal/host/process"}, nil, "main hands the parts of the daemon to the CLI, and does nothing else"},
 		{"e2e/...", []string{".", "internal/api/...", "internal/load/..."}, nil, "e2e drives the built binary from outside"},
 		{"examples/...", []string{"examples/..."}, nil, "an example is an app as a user would write it: noon is no library it needs"},
 	}

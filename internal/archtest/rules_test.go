@@ -116,10 +116,10 @@ func TestImports(t *testing.T) {
 			map[string]string{
 				"internal/daemon/d.go": importing("daemon", own+"/internal/host", own+"/internal/proxy", own+"/internal/ledger", own+"/internal/walk"),
 				"internal/cli/c.go":    importing("cli", own+"/internal/daemon", own+"/internal/api", own+"/internal/host"),
-				"cmd/noon/main.go":     importing("main", own+"/internal/cli", own+"/internal/daemon"),
+				"cmd/noon/main.go":     importing("main", own+"/internal/cli", own+"/internal/walk"),
 				"internal/api/a.go":    importing("api", own, "net/http", own+"/internal/walk"),
 			},
-			[]string{"cmd/noon/main.go:3 hands over", "internal/api/a.go:4 a face translates", "internal/cli/c.go:4 client of the API"},
+			[]string{"cmd/noon/main.go:3 main hands the parts", "internal/api/a.go:4 a face translates", "internal/cli/c.go:4 client of the API"},
 		},
 		{
 			"examples are strangers, e2e stays outside", imports,

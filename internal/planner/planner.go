@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/noon-deploy/noon"
 )
@@ -141,22 +142,23 @@ func (s *sketch) expanded() {
 	if len(facts) == 0 || s.in.Kind == noon.PlanRollback {
 		return
 	}
-	st := noon.State{Kind: noon.Expanded, Presences: s.last().Presences, Jobs: s.last().Jobs}
+	st := noon.State{Kind: noon.Expanded, Presences: s.last().Presences, Jobs: s.last().Jobs, Enter: append(s.window(), facts...)}
 	if quiet && !st.Jobs.IsZero() {
 		s.quiet()
-		st.Jobs = noon.Revision{}
+		st.Jobs, st.Enter = noon.Revision{}, facts
 	}
-	st.Enter = append(s.window(), facts...)
 	s.add(st)
 }
 
+// quiet suspends the scheduled jobs. The window is waited for before, not
+// while nothing runs.
 func (s *sketch) quiet() {
-	limit := s.app.Bake
-	for _, j := range s.app.Jobs {
+	var limit time.Duration
+	for _, j := range s.in.Apps[s.last().Jobs].Jobs {
 		limit = max(limit, j.Timeout)
 	}
 	s.add(noon.State{
-		Kind: noon.Quiet, Presences: s.last().Presences,
+		Kind: noon.Quiet, Presences: s.last().Presences, Enter: s.window(),
 		Leave: []noon.Need{{Check: &noon.Check{Kind: noon.CheckQuiet, For: limit}}},
 	})
 }

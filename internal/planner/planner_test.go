@@ -88,7 +88,10 @@ func TestPlansAreGolden(t *testing.T) {
 			return in
 		},
 		"quiet": func(t *testing.T) planner.Input {
-			return input(t, noon.PlanDeploy, func(a *noon.App) { a.Stores[0].Quiet = true })
+			return input(t, noon.PlanDeploy, func(a *noon.App) {
+				a.Stores[0].Quiet = true
+				a.Environments[0].Window = &noon.Window{From: 540, To: 960, Zone: "UTC"}
+			})
 		},
 		"unproven": func(t *testing.T) planner.Input {
 			return input(t, noon.PlanDeploy, func(a *noon.App) { a.Stores[0].Compatible, a.Smoke = false, nil })
