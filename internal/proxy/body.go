@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"sync"
 )
@@ -17,6 +18,7 @@ type replayBody struct {
 	seen   []byte
 	full   bool // more was read than is remembered
 	sent   bool // something reached an instance: nothing is remembered any more
+	end    bool // all of it was read
 }
 
 // again gives a reader that starts at the first byte, false if that is gone.
@@ -34,6 +36,13 @@ func (b *replayBody) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.sent = true
+}
+
+// finished reports that the client has sent everything.
+func (b *replayBody) finished() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.end
 }
 
 // bodyReader reads a replayBody once. Closing it does not close the body: the
@@ -57,6 +66,7 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.remember(p[:n])
+	b.end = b.end || errors.Is(err, io.EOF)
 	r.off = len(b.seen)
 	return n, err
 }

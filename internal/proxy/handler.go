@@ -74,8 +74,6 @@ func (x *exchange) setBody(r *http.Request) {
 		}
 		return
 	}
-	// An instance may begin to answer before it has read everything.
-	_ = x.writer.EnableFullDuplex() // HTTP/2 is so anyway
 	x.body = &replayBody{}
 }
 
@@ -133,7 +131,14 @@ func (p *Proxy) modifyResponse(res *http.Response) error {
 		x.becomeStream()
 		res.Body = &eventBody{ReadCloser: res.Body, ctx: res.Request.Context}
 	}
-	if p.draining.Load() {
+	early := x.body != nil && !x.body.finished()
+	if early {
+		// The answer begins while the request is still being sent. The connection
+		// can then not be used again: in full duplex net/http does not survive a
+		// body that the handler has left unread (it panics), nor announce that.
+		_ = x.writer.EnableFullDuplex() // HTTP/2 is so anyway
+	}
+	if early || p.draining.Load() {
 		res.Header.Set("Connection", "close")
 	}
 	return nil

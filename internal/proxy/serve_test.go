@@ -182,6 +182,26 @@ func TestUploads(t *testing.T) {
 		}
 	}
 	_ = pw.Close()
+	if !res.Close {
+		t.Error("the answer began before the upload ended: the connection must be given up")
+	}
+}
+
+// TestUnreadBodies: answers to requests whose bodies nobody reads, by the
+// instance and by the proxy itself, leave connections that can be used.
+func TestUnreadBodies(t *testing.T) {
+	t.Parallel()
+	p := start(t, proxy.Limits{Hold: time.Millisecond})
+	site := routing(1, 1, backend(t, func(http.ResponseWriter, *http.Request) {}))
+	site.Domains = []string{"shop.example.com"}
+	mustRoute(t, p, site)
+	c := client(t)
+	for i := range 300 {
+		req := request(t, http.MethodPost, p.url, strings.NewReader("unread"), withHost([]string{"shop.example.com", "unknown"}[i%2]))
+		if a, err := do(c, req); err != nil || a.status != []int{200, 404}[i%2] {
+			t.Fatalf("%d: %+v %v", i, a, err)
+		}
+	}
 }
 
 const replayed = 64 << 10
