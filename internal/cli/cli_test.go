@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -33,7 +34,7 @@ type leaks struct{ *testing.M }
 func (l leaks) Run() int {
 	code := l.M.Run()
 	if err := goleak.Find(); err != nil && code == 0 {
-		os.Stderr.WriteString(err.Error() + "\n")
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return code
@@ -68,7 +69,7 @@ func TestScripts(t *testing.T) {
 			stop := listen(t, socket, control)
 			env.Defer(stop)
 			env.Vars = append(env.Vars,
-				"NOON_SOCKET="+socket, "TERM=xterm", "USER=ada", "GIT_CONFIG_NOSYSTEM=1",
+				"NOON_SOCKET="+socket, "TERM=xterm", "GORACE=atexit_sleep_ms=0", "USER=ada", "GIT_CONFIG_NOSYSTEM=1",
 				"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com",
 				"GIT_AUTHOR_DATE=2026-11-20T11:00:00Z", "GIT_COMMITTER_DATE=2026-11-20T11:00:00Z",
 			)
@@ -96,7 +97,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 // shortDir is a directory whose path is short enough for sockets.
 func shortDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "noon")
+	dir, err := os.MkdirTemp("", "noon") //nolint:usetesting // t.TempDir may be too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,14 +11,8 @@ import (
 // consent asks whether to go on. It is never guessed: without a terminal, or
 // when a machine reads the answer, --yes has to give it.
 func (f *face) consent(ctx context.Context, question string) error {
-	if f.flags.yes {
-		return nil
-	}
-	if f.flags.json || !tui.IsTerminal(f.Stdin) {
-		return coded{code: exitConsent, err: &noon.Error{
-			Kind: noon.Invalid, Op: "ask", Subject: question, Err: errors.New("there is no terminal to ask on"),
-			Hint: "Give consent with --yes.",
-		}}
+	if err := f.askable(question); err != nil || f.flags.yes {
+		return err
 	}
 	yes, err := tui.Confirm(ctx, f.Stdin, f.Stderr, question)
 	if err != nil {
@@ -30,4 +24,15 @@ func (f *face) consent(ctx context.Context, question string) error {
 		}}
 	}
 	return nil
+}
+
+// askable is an error if consent is neither given nor can be asked for.
+func (f *face) askable(question string) error {
+	if f.flags.yes || !f.flags.json && tui.IsTerminal(f.Stdin) {
+		return nil
+	}
+	return coded{code: exitConsent, err: &noon.Error{
+		Kind: noon.Invalid, Op: "ask", Subject: question, Err: errors.New("there is no terminal to ask on"),
+		Hint: "Give consent with --yes.",
+	}}
 }

@@ -147,14 +147,15 @@ func (f *face) abort(ctx context.Context, id int64, reason string, detach bool) 
 		return f.emit(d, func(p tui.Page) string { return "aborted: " + p.Outcome(d) })
 	}
 	err = f.seeThrough(ctx, d)
-	var e *noon.Error
+	_, interrupted := errors.AsType[coded](err)
+	kind := noon.KindOf(err)
 	switch {
 	case err == nil:
 		return &noon.Error{
 			Kind: noon.Conflict, Op: "abort", Subject: d.Name(), Err: errors.New("it had come too far and succeeded"),
 			Hint: "`noon rollback` goes back.",
 		}
-	case errors.As(err, &e) && (e.Kind == noon.Failure || e.Kind == noon.Conflict) && ctx.Err() == nil:
+	case !interrupted && (kind == noon.Failure || kind == noon.Conflict):
 		return nil // back in its first state, or out of the queue: as asked
 	}
 	return err

@@ -54,6 +54,10 @@ itself whatever becomes of this command.`,
 				return err
 			}
 			if req.Release == "" {
+				// Nothing is built for somebody who can not be asked.
+				if err := f.askable("Deploy to " + req.Site.String() + "?"); err != nil {
+					return err
+				}
 				if req.Release, err = f.headRelease(ctx, req.Site.App); err != nil {
 					return err
 				}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/manifest"
+	"github.com/noon-deploy/noon/internal/tui"
 )
 
 // Exit codes that do not follow from the kind of an error.
@@ -91,9 +92,9 @@ func errorText(err error) string {
 	if mistakes, ok := errors.AsType[*manifest.Error](err); ok {
 		return mistakes.Error() + "\n"
 	}
-	text := "noon: " + err.Error() + "\n"
+	text := "noon: " + tui.CleanLines(err.Error()) + "\n"
 	if hint := noon.HintOf(err); hint != "" {
-		text += "  hint: " + hint + "\n"
+		text += "  hint: " + tui.CleanLines(hint) + "\n"
 	}
 	return text
 }

@@ -44,6 +44,7 @@ func (f *face) seeThrough(ctx context.Context, d noon.Deployment) error {
 	if err := f.watch(ctx, d); err != nil {
 		return err
 	}
+	ctx = context.WithoutCancel(ctx) // somebody who interrupted and stayed wants to see the end
 	c, err := f.api()
 	if err != nil {
 		return err

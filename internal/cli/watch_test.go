@@ -220,11 +220,11 @@ func TestServeOptions(t *testing.T) {
 	if o, _ := serve(nil, 0, "--listen=:80", "--listen=:443"); strings.Join(o.Listen, " ") != ":80 :443" {
 		t.Errorf("listens on %v", o.Listen)
 	}
-	for _, wrong := range [][]string{
-		{"--listen=here"}, {"--listen=:http"}, {"--listen=:70000"}, {"--log-level=loud"}, {"--log-format=xml"},
-		{"--run=/" + strings.Repeat("long", 25)}, {"extra"},
+	for _, wrong := range []string{
+		"--listen=here", "--listen=:http", "--listen=:70000", "--log-level=loud", "--log-format=xml",
+		"--run=/" + strings.Repeat("long", 25), "extra",
 	} {
-		if o, r := serve(nil, 0, wrong...); r.code != 2 || o.Data != "" || !strings.Contains(r.stderr, "\n  hint: ") {
+		if o, r := serve(nil, 0, wrong); r.code != 2 || o.Data != "" || !strings.Contains(r.stderr, "\n  hint: ") {
 			t.Errorf("%v: exit code %d, %q", wrong, r.code, r.stderr)
 		}
 	}
@@ -237,7 +237,9 @@ func TestParts(t *testing.T) {
 		Exec:   func(args []string) int { return 50 + len(args) },
 		Host:   func(context.Context, cli.ServeOptions) error { return errors.New("host broke") },
 		Proxy:  func(ctx context.Context, _ cli.ServeOptions) error { <-ctx.Done(); return nil },
-		Doctor: func(context.Context, cli.ServeOptions) []api.Finding { return []api.Finding{{Subject: "git", OK: true}} },
+		Doctor: func(context.Context, cli.ServeOptions) []api.Finding {
+			return []api.Finding{{Subject: "git", OK: true}}
+		},
 		Demo: func(_ context.Context, o cli.DemoOptions) error {
 			_, err := io.WriteString(o.Stdout, "report\n")
 			if o.Seconds != 7 || !o.JSON {

@@ -68,11 +68,7 @@ func (l *Lines) line(at time.Time, text string) {
 
 // text says an event in words, "" if it is of no interest here.
 func (l *Lines) text(e noon.Event) string {
-	plan := l.progress.view.Plan
-	state := ""
-	if e.State >= 0 && e.State < len(plan.States) {
-		state = plan.Label(e.State)
-	}
+	state := label(l.progress.view.Plan, e.State)
 	detail := Clean(firstLine(e.Detail))
 	switch {
 	case e.Kind == noon.Moved:

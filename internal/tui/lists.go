@@ -109,16 +109,12 @@ func (p Page) events(v api.DeploymentView) string {
 	}
 	rows := [][]string{{"SEQ", "AFTER", "STATE", "KIND", "SUBJECT", "DETAIL"}}
 	for _, e := range v.Events {
-		state := "-"
-		if e.State >= 0 && e.State < len(v.Plan.States) {
-			state = v.Plan.Label(e.State)
-		}
 		kind := string(e.Kind)
 		if e.Kind == noon.Failed {
 			kind = p.bad(kind)
 		}
 		rows = append(rows, []string{
-			fmt.Sprint(e.Seq), after(e.At.Sub(start)), state, kind, Clean(e.Subject), Clean(strings.ReplaceAll(e.Detail, "\n", "; ")),
+			fmt.Sprint(e.Seq), after(e.At.Sub(start)), cmp.Or(label(v.Plan, e.State), "-"), kind, Clean(e.Subject), Clean(strings.ReplaceAll(e.Detail, "\n", "; ")),
 		})
 	}
 	return p.table(rows)
@@ -154,13 +150,13 @@ func (p Page) Findings(list []api.Finding) string {
 		if !f.OK {
 			mark = p.bad("✗")
 		}
-		b.WriteString(mark + " " + f.Subject)
+		b.WriteString(mark + " " + Clean(f.Subject))
 		if f.Detail != "" {
 			b.WriteString(": " + Clean(f.Detail))
 		}
 		b.WriteString("\n")
 		if f.Hint != "" && !f.OK {
-			b.WriteString("  hint: " + f.Hint + "\n")
+			b.WriteString("  hint: " + Clean(f.Hint) + "\n")
 		}
 	}
 	return b.String()

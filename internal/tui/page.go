@@ -49,6 +49,15 @@ func (p Page) fit(line string) string {
 	return lipgloss.NewStyle().Inline(true).MaxWidth(p.Width-1).Render(line) + "…"
 }
 
+// CleanLines is Clean for text of several lines.
+func CleanLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = Clean(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // Clean makes text from elsewhere safe to show: what a terminal would act on
 // is replaced, so that a commit message can not draw on it.
 func Clean(s string) string {

@@ -78,14 +78,14 @@ func (p Page) planNotes(v api.Preview) string {
 	var b strings.Builder
 	for _, st := range v.Plan.States {
 		for _, what := range st.Irreversible {
-			b.WriteString(p.warn("  no way back from "+st.Kind.Label()+": ") + what + "\n")
+			b.WriteString(p.warn("  no way back from "+st.Kind.Label()+": ") + Clean(what) + "\n")
 		}
 	}
 	for _, w := range v.Plan.Warnings {
-		b.WriteString(p.warn("  warning: ") + w + "\n")
+		b.WriteString(p.warn("  warning: ") + Clean(w) + "\n")
 	}
 	for _, m := range v.Missing {
-		b.WriteString(p.bad("  missing: ") + m + " is declared and not set\n")
+		b.WriteString(p.bad("  missing: ") + Clean(m) + " is declared and not set\n")
 	}
 	for _, d := range v.Behind {
 		b.WriteString(p.warn("  queued:  ") + "behind " + d + "\n")
@@ -106,20 +106,20 @@ func (p Page) state(st noon.State) string {
 	}
 	for _, c := range st.Changes {
 		if !isNeed(c, st.Enter) {
-			line("change", c)
+			line("change", Clean(c))
 		}
 	}
 	if len(st.Changes) == 0 && st.Kind == noon.Settled {
 		line("now", presencesText(st))
 	}
 	for _, c := range st.Contacts {
-		line("contact", fmt.Sprintf("%s meets %s: %s, %s", c.A, c.B, p.evidence(c.Evidence), c.Because))
+		line("contact", fmt.Sprintf("%s meets %s: %s, %s", Clean(c.A), Clean(c.B), p.evidence(c.Evidence), Clean(c.Because)))
 	}
 	for _, n := range st.Leave {
 		line("then", needText(n))
 	}
 	for _, what := range st.Irreversible {
-		line("for good", p.warn(what))
+		line("for good", p.warn(Clean(what)))
 	}
 	if b.Len() == 0 {
 		return p.dim("  nothing is needed") + "\n"
@@ -186,7 +186,7 @@ func needText(n noon.Need) string {
 }
 
 func factText(f noon.Fact) string {
-	text := fmt.Sprintf("%s: %s", f.Name, strings.Join(f.Command.Command, " "))
+	text := Clean(fmt.Sprintf("%s: %s", f.Name, strings.Join(f.Command.Command, " ")))
 	if f.Timeout > 0 {
 		text += ", at most " + Length(f.Timeout)
 	}

@@ -2,7 +2,6 @@ package tui
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -182,6 +181,14 @@ func (g *progress) note(i int, m mark) string {
 	return ""
 }
 
+// label is how people call a state of the plan, "" if it has none at i.
+func label(plan noon.Plan, i int) string {
+	if i < 0 || i >= len(plan.States) {
+		return ""
+	}
+	return plan.Label(i)
+}
+
 // Outcome tells in a sentence how a deployment ended, or where it is.
 func (p Page) Outcome(d noon.Deployment) string {
 	to, from := noon.ReleaseName(d.Plan.To.Release), noon.ReleaseName(d.Plan.From.Release)
@@ -210,8 +217,8 @@ func (p Page) Outcome(d noon.Deployment) string {
 		return fmt.Sprintf("%s had succeeded; a rollback has left %s since\n", d.Name(), to)
 	default:
 		text := fmt.Sprintf("%s is %s", d.Name(), p.statusText(d.Status))
-		if slices.Contains([]noon.Status{noon.Walking, noon.Held, noon.Paused, noon.Returning}, d.Status) && d.At < len(d.Plan.States) {
-			text += " in " + d.Plan.Label(d.At)
+		if state := label(d.Plan, d.At); state != "" && d.Status != noon.Queued {
+			text += " in " + state
 		}
 		return text + "\n"
 	}

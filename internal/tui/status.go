@@ -75,8 +75,8 @@ func (p Page) warmUntil(d *noon.Deployment) string {
 
 func (p Page) deploymentText(d noon.Deployment) string {
 	text := fmt.Sprintf("%s %s %s, %s", d.Name(), d.Plan.Kind, d.Plan.To, p.statusText(d.Status))
-	if !d.Status.Ended() && len(d.Plan.States) > d.At && d.Status != noon.Queued {
-		text += " in " + d.Plan.Label(d.At)
+	if state := label(d.Plan, d.At); state != "" && !d.Status.Ended() && d.Status != noon.Queued {
+		text += " in " + state
 	}
 	switch {
 	case d.Waiting != "":
@@ -115,9 +115,9 @@ func (p Page) hostProblems(s api.SiteStatus) string {
 
 // Problem draws an error with its hint.
 func (p Page) Problem(before string, e *noon.Error) string {
-	text := before + p.bad(e.Error()) + "\n"
+	text := before + p.bad(CleanLines(e.Error())) + "\n"
 	if hint := noon.HintOf(e); hint != "" {
-		text += "  hint: " + hint + "\n"
+		text += "  hint: " + CleanLines(hint) + "\n"
 	}
 	return text
 }
