@@ -191,8 +191,7 @@ func (c *Client) roundTrip(ctx context.Context, method, path string, q url.Value
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		var inner *url.Error
-		if errors.As(err, &inner) {
+		if inner, ok := errors.AsType[*url.Error](err); ok {
 			err = inner.Err
 		}
 		return nil, &noon.Error{

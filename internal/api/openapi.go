@@ -70,11 +70,14 @@ type errorBody struct {
 }
 
 func operationID(rt route) string {
-	id := strings.ToLower(rt.method)
+	var id strings.Builder
+	id.WriteString(strings.ToLower(rt.method))
 	for part := range strings.SplitSeq(rt.path, "/") {
-		id += strings.Trim(strings.ToUpper(part[:min(1, len(part))])+part[min(1, len(part)):], "{}")
+		part = strings.Trim(part, "{}")
+		first := min(1, len(part))
+		id.WriteString(strings.ToUpper(part[:first]) + part[first:])
 	}
-	return id
+	return id.String()
 }
 
 func content(kind string, t reflect.Type, schemas jsonschema.Definitions) map[string]any {

@@ -78,16 +78,14 @@ func NewHandler(c Controller) (http.Handler, error) {
 	return mux, nil
 }
 
-var (
-	paramApp  = param{"app", "query", "string", "name of the app; empty: all"}
-	paramSite = param{"site", "query", "string", "app@environment"}
-	paramID   = param{"id", "path", "integer", "number of the deployment"}
-)
+func appParam() param  { return param{"app", "query", "string", "name of the app; empty: all"} }
+func siteParam() param { return param{"site", "query", "string", "app@environment"} }
+func idParam() param   { return param{"id", "path", "integer", "number of the deployment"} }
 
 func (c Controller) routes() []route {
 	return []route{
 		reads("/health", "which parts run, in which version", nil, func(r *http.Request) (Health, error) { return c.Health(r.Context()) }),
-		reads("/releases", "the releases of an app, newest first", []param{paramApp}, func(r *http.Request) ([]Release, error) {
+		reads("/releases", "the releases of an app, newest first", []param{appParam()}, func(r *http.Request) ([]Release, error) {
 			return c.Releases(r.Context(), r.FormValue("app"))
 		}),
 		c.addRelease(),
@@ -95,22 +93,22 @@ func (c Controller) routes() []route {
 		changes("/deployments", "ask for a deployment or rollback", nil, func(r *http.Request, in DeployRequest) (noon.Deployment, error) {
 			return c.Deploy(r.Context(), in)
 		}),
-		reads("/deployments", "deployments, newest first", []param{paramSite, {"limit", "query", "integer", "how many; 0: all"}}, c.listDeployments),
-		reads("/deployments/{id}", "one deployment with its journal", []param{paramID}, withID(c.Deployment)),
+		reads("/deployments", "deployments, newest first", []param{siteParam(), {"limit", "query", "integer", "how many; 0: all"}}, c.listDeployments),
+		reads("/deployments/{id}", "one deployment with its journal", []param{idParam()}, withID(c.Deployment)),
 		c.watch(),
-		changes("/deployments/{id}/approve", "approve, or resolve tasks of unknown outcome", []param{paramID}, decide(c.Approve)),
-		changes("/deployments/{id}/abort", "ask a deployment to go back", []param{paramID}, decide(c.Abort)),
-		reads("/status", "what environments are now", []param{paramApp}, func(r *http.Request) ([]SiteStatus, error) {
+		changes("/deployments/{id}/approve", "approve, or resolve tasks of unknown outcome", []param{idParam()}, decide(c.Approve)),
+		changes("/deployments/{id}/abort", "ask a deployment to go back", []param{idParam()}, decide(c.Abort)),
+		reads("/status", "what environments are now", []param{appParam()}, func(r *http.Request) ([]SiteStatus, error) {
 			return c.Status(r.Context(), r.FormValue("app"))
 		}),
-		reads("/config", "the configuration of an environment, without secrets", []param{paramSite}, func(r *http.Request) (ConfigView, error) {
+		reads("/config", "the configuration of an environment, without secrets", []param{siteParam()}, func(r *http.Request) (ConfigView, error) {
 			site, err := siteOf(r)
 			if err != nil {
 				return ConfigView{}, err
 			}
 			return c.Config(r.Context(), site)
 		}),
-		changes("/config", "change the configuration of an environment", []param{paramSite}, func(r *http.Request, in []ConfigChange) (ConfigView, error) {
+		changes("/config", "change the configuration of an environment", []param{siteParam()}, func(r *http.Request, in []ConfigChange) (ConfigView, error) {
 			site, err := siteOf(r)
 			if err != nil {
 				return ConfigView{}, err
@@ -150,7 +148,7 @@ func (c Controller) addRelease() route {
 }
 
 func (c Controller) watch() route {
-	return streams("/deployments/{id}/watch", "the deployment each time it changes, with its new events", []param{paramID},
+	return streams("/deployments/{id}/watch", "the deployment each time it changes, with its new events", []param{idParam()},
 		func(r *http.Request, see func(DeploymentView) error) error {
 			id, err := idOf(r)
 			if err != nil {
@@ -162,7 +160,7 @@ func (c Controller) watch() route {
 
 func (c Controller) logs() route {
 	return streams("/logs", "output of instances and tasks", []param{
-		paramSite,
+		siteParam(),
 		{"service", "query", "string", "only of this service"},
 		{"release", "query", "string", "only of this release"},
 		{"lines", "query", "integer", "how many of the past"},
@@ -269,7 +267,7 @@ func streams[Out any](path, summary string, params []param, do func(*http.Reques
 				return control.Flush()
 			})
 			if begun || r.Context().Err() != nil {
-				return nil
+				return nil //nolint:nilerr // lines were sent, or nobody is there to read an error
 			}
 			return err
 		},

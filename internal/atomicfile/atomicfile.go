@@ -16,7 +16,8 @@ import (
 )
 
 // FS is the part of a file system that [WriteFS] needs. It is a seam for
-// tests, which lose power at every point of it.
+// tests, which lose power at every point of it; it has four methods because
+// each is one such point.
 type FS interface {
 	CreateTemp(dir, pattern string) (File, error)
 	Rename(from, to string) error
@@ -24,7 +25,8 @@ type FS interface {
 	SyncDir(dir string) error
 }
 
-// File is the part of an *os.File that [WriteFS] needs.
+// File is the part of an *os.File that [WriteFS] needs. It has five methods
+// because writing a file durably takes as many calls.
 type File interface {
 	io.WriteCloser
 	Name() string

@@ -103,8 +103,8 @@ func (c *Controller) Down(ctx context.Context) error {
 const stopLimit = 15 * time.Second
 
 // stopParts ends the named processes beside the controller.
-func (c *Controller) stopParts(names ...string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
+func (c *Controller) stopParts(ctx context.Context, names ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, stopLimit)
 	defer cancel()
 	var problems []error
 	for _, name := range names {

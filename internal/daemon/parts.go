@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -171,6 +170,3 @@ func (o Options) parts() []part {
 		{name: "host", socket: o.Paths.HostSocket(), argv: append([]string{o.Binary, "host"}, common...), faults: fault.Env + "_HOST", dir: o.Paths.LogDir(), log: o.Log},
 	}
 }
-
-// errNotUp says that a part has not come up in time.
-var errNotUp = errors.New("a part has not come up")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -261,12 +262,8 @@ func decide(d *noon.Deployment, word api.Decision) error {
 		return nil
 	}
 	resolved := map[string]noon.Resolution{}
-	for task, r := range d.Resolved {
-		resolved[task] = r
-	}
-	for task, r := range word.Resolve {
-		resolved[task] = r
-	}
+	maps.Copy(resolved, d.Resolved)
+	maps.Copy(resolved, word.Resolve)
 	d.Resolved = resolved
 	return nil
 }

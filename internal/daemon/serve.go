@@ -106,13 +106,15 @@ func (c *Controller) serve(ctx context.Context) (string, error) {
 	group.Go(func() error { return c.whenUp(ctx, group, up, len(parts)) })
 	group.Go(func() error { return serveHTTP(ctx, listener, handler) })
 	err = group.Wait()
-	switch {
-	case how == endUpgrade:
-		return c.opts.Binary, errors.Join(err, c.stopParts("host"))
-	case how == endDown:
-		return "", errors.Join(err, c.stopParts("host", "proxy"))
+	rest := context.WithoutCancel(ctx)
+	switch how {
+	case endUpgrade:
+		return c.opts.Binary, errors.Join(err, c.stopParts(rest, "host"))
+	case endDown:
+		return "", errors.Join(err, c.stopParts(rest, "host", "proxy"))
+	default:
+		return "", err
 	}
-	return "", err
 }
 
 // whenUp starts working once every part answers.
@@ -151,7 +153,7 @@ func (c *Controller) runLine(ctx context.Context, l *walk.Line) error {
 	for {
 		err := l.Run(ctx)
 		if ctx.Err() != nil || err == nil {
-			return nil
+			return nil //nolint:nilerr // the controller ends
 		}
 		c.opts.Log.Error("site lost, taking it again", "site", l.Site.String(), "err", err)
 		sleep(ctx, restartMost)
@@ -189,9 +191,11 @@ func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 	defer cancel()
 	if err := srv.Shutdown(grace); err != nil {
-		srv.Close()
+		_ = srv.Close() // what does not end is cut off
 	}
-	<-done
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the API: %w", err)
+	}
 	return nil
 }
 

@@ -77,34 +77,46 @@ func TestPlansAreGolden(t *testing.T) {
 	t.Parallel()
 	cases := map[string]func(t *testing.T) planner.Input{
 		"first": func(t *testing.T) planner.Input {
+			t.Helper()
 			in := input(t, noon.PlanDeploy)
 			in.Current = noon.State{}
 			return in
 		},
-		"deploy": func(t *testing.T) planner.Input { return input(t, noon.PlanDeploy) },
+		"deploy": func(t *testing.T) planner.Input {
+			t.Helper()
+			return input(t, noon.PlanDeploy)
+		},
 		"no-migration": func(t *testing.T) planner.Input {
+			t.Helper()
 			in := input(t, noon.PlanDeploy)
 			in.Marks[r2] = in.Marks[r1]
 			return in
 		},
 		"quiet": func(t *testing.T) planner.Input {
+			t.Helper()
 			return input(t, noon.PlanDeploy, func(a *noon.App) {
 				a.Stores[0].Quiet = true
 				a.Environments[0].Window = &noon.Window{From: 540, To: 960, Zone: "UTC"}
 			})
 		},
 		"unproven": func(t *testing.T) planner.Input {
+			t.Helper()
 			return input(t, noon.PlanDeploy, func(a *noon.App) { a.Stores[0].Compatible, a.Smoke = false, nil })
 		},
 		"gates": func(t *testing.T) planner.Input {
+			t.Helper()
 			return input(t, noon.PlanDeploy, func(a *noon.App) {
 				a.Environments[0].Approval = true
 				a.Environments[0].Window = &noon.Window{Days: []time.Weekday{time.Monday}, From: 540, To: 960, Zone: "UTC"}
 			})
 		},
 		"rollback-warm": warmRollback,
-		"rollback-cold": func(t *testing.T) planner.Input { return input(t, noon.PlanRollback) },
+		"rollback-cold": func(t *testing.T) planner.Input {
+			t.Helper()
+			return input(t, noon.PlanRollback)
+		},
 		"third-while-first-is-warm": func(t *testing.T) planner.Input {
+			t.Helper()
 			in := input(t, noon.PlanDeploy)
 			p, err := planner.Plan(in)
 			if err != nil {

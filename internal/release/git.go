@@ -35,15 +35,17 @@ type git struct {
 }
 
 // settings that would make the files of a checkout depend on the machine.
-var gitSettings = []string{
-	"core.autocrlf=false", "core.eol=lf", "core.symlinks=true", "core.sparseCheckout=false",
-	"core.attributesFile=/dev/null", "core.hooksPath=/dev/null", "core.fsmonitor=false",
-	"core.quotePath=false", "i18n.logOutputEncoding=UTF-8",
+func gitSettings() []string {
+	return []string{
+		"core.autocrlf=false", "core.eol=lf", "core.symlinks=true", "core.sparseCheckout=false",
+		"core.attributesFile=/dev/null", "core.hooksPath=/dev/null", "core.fsmonitor=false",
+		"core.quotePath=false", "i18n.logOutputEncoding=UTF-8",
+	}
 }
 
 func (g git) run(ctx context.Context, args ...string) (string, error) {
 	var argv []string
-	for _, s := range gitSettings {
+	for _, s := range gitSettings() {
 		argv = append(argv, "-c", s)
 	}
 	cmd := exec.CommandContext(ctx, "git", append(argv, args...)...)

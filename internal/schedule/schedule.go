@@ -30,7 +30,8 @@ type Run struct {
 	Due time.Time
 }
 
-// Book is the durable record of runs.
+// Book is the durable record of runs. It has four methods because a run is
+// claimed, finished, found again and compared with the last.
 type Book interface {
 	// Claim reports whether the run is ours to start: true exactly once.
 	Claim(ctx context.Context, site noon.Site, run Run) (bool, error)

@@ -95,7 +95,7 @@ func (r *run) applied(ctx context.Context, name string, fence noon.Fence) error 
 			since = time.Now()
 		}
 		if time.Since(since) > patience {
-			return false, turnBack{seen.Problem}
+			return false, turnBackError{seen.Problem}
 		}
 		return false, nil
 	})

@@ -102,7 +102,7 @@ func (r *run) start(ctx context.Context, host Host, id string, f noon.Fact) erro
 	})
 	r.Faults.Point("walk.task.after")
 	if err != nil && noon.KindOf(err) != noon.Unavailable && noon.KindOf(err) != noon.Stale {
-		return turnBack{noon.AsError(fmt.Errorf("start %s: %w", f.Name, err))}
+		return turnBackError{noon.AsError(fmt.Errorf("start %s: %w", f.Name, err))}
 	}
 	return err
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/noon-deploy/noon"
 )
 
-// Desk is where requests for a site's deployments arrive.
+// Desk is where requests for a site's deployments arrive. It has five methods
+// because each is one step in the life of a request.
 type Desk interface {
 	// Acquire takes the site: from now on every older epoch is refused.
 	Acquire(ctx context.Context, site noon.Site, holder string) (int64, error)
@@ -66,9 +67,10 @@ func (l *Line) Run(ctx context.Context) error {
 		if err == nil {
 			wait, err = l.step(ctx, epoch)
 		}
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // what was under way goes on when the next line runs
+		}
 		switch {
-		case ctx.Err() != nil:
-			return nil
 		case noon.KindOf(err) == noon.Stale && err != nil:
 			return err
 		case err != nil:
@@ -134,6 +136,7 @@ func (l *Line) step(ctx context.Context, epoch int64) (time.Duration, error) {
 			warm = &list[i]
 		case noon.Walking, noon.Held, noon.Paused, noon.Returning:
 			return 0, l.walk(ctx, d, epoch)
+		default: // the newest that was started, and it has ended
 		}
 	}
 	switch {

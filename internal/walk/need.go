@@ -85,8 +85,7 @@ func (r *run) check(ctx context.Context, c noon.Check) error {
 	default:
 		err = errBack("check", c.Name(), "Upgrade noon: the plan was made by a newer one.", errors.New("unknown kind of check"))
 	}
-	var why turnBack
-	if errors.As(err, &why) {
+	if why, ok := errors.AsType[turnBackError](err); ok {
 		if rerr := r.record(ctx, noon.Failed, "check "+c.Name(), why.Error()); rerr != nil {
 			return rerr
 		}
@@ -191,7 +190,7 @@ func (r *run) smoke(ctx context.Context, s noon.Smoke) error {
 		err := r.Smoke(ctx, r.d.Site, res.Preview, s)
 		return err == nil, err
 	})
-	if err == nil || ctx.Err() != nil || errors.As(err, new(turnBack)) {
+	if err == nil || ctx.Err() != nil || errors.As(err, new(turnBackError)) {
 		return err
 	}
 	return errBack("smoke check", s.Name, "No user has been sent to the release. `noon logs` shows what it said.", err)

@@ -36,7 +36,7 @@ func (r *run) until(ctx context.Context, what string, limit time.Duration, cond 
 			return err
 		}
 		if limit > 0 && time.Since(start) >= limit {
-			return turnBack{limitError(what, limit, err)}
+			return turnBackError{limitError(what, limit, err)}
 		}
 		r.tell(what)
 		if err := sleep(ctx, pause); err != nil {

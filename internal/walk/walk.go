@@ -68,15 +68,15 @@ type run struct {
 	back  bool // on the way back: requests to abort mean nothing any more
 }
 
-// turnBack is the reason why a state does not hold.
-type turnBack struct{ why *noon.Error }
+// turnBackError is the reason why a state does not hold.
+type turnBackError struct{ why *noon.Error }
 
-func (t turnBack) Error() string { return t.why.Error() }
-func (t turnBack) Unwrap() error { return t.why }
+func (t turnBackError) Error() string { return t.why.Error() }
+func (t turnBackError) Unwrap() error { return t.why }
 
 // errBack says that a state does not hold and the walk has to go back.
 func errBack(op, subject, hint string, err error) error {
-	return turnBack{&noon.Error{Kind: noon.Failure, Op: op, Subject: subject, Err: err, Hint: hint}}
+	return turnBackError{&noon.Error{Kind: noon.Failure, Op: op, Subject: subject, Err: err, Hint: hint}}
 }
 
 // Walk goes on with a deployment from wherever it is until it has ended, is
@@ -95,6 +95,7 @@ func (w *Walker) Walk(ctx context.Context, id, epoch int64) (noon.Deployment, er
 		err = r.goBack(ctx)
 	case noon.Walking, noon.Held, noon.Paused, noon.Queued:
 		err = r.thereOrBack(ctx)
+	default: // it has ended: there is nothing to walk
 	}
 	return r.d, err
 }
@@ -117,7 +118,7 @@ func (r *run) thereOrBack(ctx context.Context) error {
 		}
 	}
 	err := r.forward(ctx)
-	var why turnBack
+	var why turnBackError
 	if !errors.As(err, &why) {
 		return err
 	}
