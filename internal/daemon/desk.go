@@ -67,13 +67,19 @@ func (d *desk) revert(ctx context.Context, rollback noon.Deployment, epoch int64
 // current returns the state a site is in, as its newest started deployment
 // left it, and that deployment.
 func (d *desk) current(ctx context.Context, site noon.Site) (noon.State, noon.Deployment, error) {
-	list, err := d.Deployments(ctx, ledger.Query{Site: &site})
-	if err != nil {
-		return noon.State{}, noon.Deployment{}, err
-	}
-	for _, dep := range list {
-		if !dep.Started.IsZero() && len(dep.Plan.States) > 0 {
-			return dep.Plan.States[dep.At], dep, nil
+	// It is asked for often and is nearly always among the newest few.
+	for _, limit := range []int{3, 0} {
+		list, err := d.Deployments(ctx, ledger.Query{Site: &site, Limit: limit})
+		if err != nil {
+			return noon.State{}, noon.Deployment{}, err
+		}
+		for _, dep := range list {
+			if !dep.Started.IsZero() && len(dep.Plan.States) > 0 {
+				return dep.Plan.States[dep.At], dep, nil
+			}
+		}
+		if len(list) < limit {
+			break
 		}
 	}
 	return noon.State{}, noon.Deployment{}, nil

@@ -26,7 +26,7 @@ func (c *Controller) Health(ctx context.Context) (api.Health, error) {
 	} else {
 		h.Parts["proxy"], h.Identities["proxy"], h.Addresses = p.Version, p.PID, p.Addresses
 	}
-	if version, err := c.host.Ping(ctx); err != nil {
+	if _, version, err := c.host.Ping(ctx); err != nil {
 		h.Parts["host"] = err.Error()
 	} else {
 		h.Parts["host"] = version

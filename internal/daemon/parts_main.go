@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/fault"
 	"github.com/noon-deploy/noon/internal/host"
 	"github.com/noon-deploy/noon/internal/host/process"
@@ -48,7 +49,7 @@ func Host(ctx context.Context, opts Options) error {
 		return err
 	}
 	h, err := host.Open(host.Config{
-		Name: "local", Dir: opts.Paths.HostDir(), Runner: runner, Releases: store, Router: router,
+		Name: noon.LocalHost, Version: opts.Version, Dir: opts.Paths.HostDir(), Runner: runner, Releases: store, Router: router,
 		Log: opts.Log, Faults: opts.Faults,
 	})
 	if err != nil {

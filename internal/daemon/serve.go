@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -126,6 +127,7 @@ func (c *Controller) whenUp(ctx context.Context, group *errgroup.Group, up <-cha
 		case <-up:
 		}
 	}
+	c.compareListen(ctx)
 	sites, err := c.ledger.Sites(ctx)
 	if err != nil {
 		return err
@@ -145,6 +147,17 @@ func (c *Controller) whenUp(ctx context.Context, group *errgroup.Group, up <-cha
 		c.opts.Ready()
 	}
 	return nil
+}
+
+// compareListen tells if the proxy, which outlives controllers, was started
+// with other addresses than this controller.
+func (c *Controller) compareListen(ctx context.Context) {
+	health, err := c.proxy.Health(ctx)
+	if err != nil || slices.Equal(health.Asked, c.opts.Listen) {
+		return
+	}
+	c.opts.Log.Warn("the proxy that runs listens elsewhere; noon upgrade makes it listen where this controller was told to",
+		"listens", health.Asked, "told", c.opts.Listen)
 }
 
 // runLine works on a site until the controller ends. Losing one site to

@@ -32,10 +32,10 @@ func NewClient(socket string) *Client {
 // Close frees connections that are not in use.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Ping gives the name of the host that answers.
-func (c *Client) Ping(ctx context.Context) (string, error) {
+// Ping gives the name of the host that answers, and the version of its noon.
+func (c *Client) Ping(ctx context.Context) (name, version string, err error) {
 	a, err := ask[pingAnswer](ctx, c, pathPing, nothing{})
-	return a.Name, err
+	return a.Name, a.Version, err
 }
 
 // Sites is Host.Sites.

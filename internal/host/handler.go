@@ -51,7 +51,8 @@ type sitesAnswer struct {
 
 // pingAnswer tells who answers.
 type pingAnswer struct {
-	Name string `json:"name"`
+	Name    string `json:"name"`
+	Version string `json:"version"`
 }
 
 // logRecord is one line of the answer to logs: a line, or why there are no
@@ -67,7 +68,7 @@ type nothing struct{}
 func Handler(h *Host) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+pathPing, call(h, func(context.Context, nothing) (pingAnswer, error) {
-		return pingAnswer{Name: h.cfg.Name}, nil
+		return pingAnswer{Name: h.cfg.Name, Version: h.cfg.Version}, nil
 	}))
 	mux.HandleFunc("POST "+pathSites, call(h, func(ctx context.Context, _ nothing) (sitesAnswer, error) {
 		sites, err := h.Sites(ctx)

@@ -39,6 +39,7 @@ type Router interface {
 // Config is what a host part needs.
 type Config struct {
 	Name     string // of the host: noon.LocalHost for this machine
+	Version  string // of noon, for those who ask
 	Dir      string // its own; made if missing
 	Runner   Runner
 	Releases Releases

@@ -42,6 +42,8 @@ type Health struct {
 	PID     int    `json:"pid"`
 	// Addresses are those that users are served on.
 	Addresses []string `json:"addresses"`
+	// Asked are the addresses as they were asked for.
+	Asked []string `json:"asked"`
 	// Predecessors are the process ids of proxies that still finish something.
 	Predecessors []int `json:"predecessors,omitempty"`
 }

@@ -145,7 +145,7 @@ func decodeCall(body io.Reader, into any) error {
 }
 
 func (p *Proxy) health() Health {
-	h := Health{Version: p.cfg.Version, PID: os.Getpid()}
+	h := Health{Version: p.cfg.Version, PID: os.Getpid(), Asked: p.cfg.Listen}
 	for _, a := range p.Addrs() {
 		h.Addresses = append(h.Addresses, a.String())
 	}
