@@ -10,11 +10,8 @@ func TestDeployAndRollBackUnderLoad(t *testing.T) {
 	up(m, recipe{}, recipe{})
 	users := m.load()
 	for range 3 {
-		users.allow("r1", "r2")
-		m.must("deploy", "r2", "--yes")
-		users.allow("r2")
-		m.must("rollback", "--yes")
-		users.allow("r1")
+		users.move(m, "r2", "deploy", "r2", "--yes")
+		users.move(m, "r1", "rollback", "--yes")
 	}
 	users.stop()
 }

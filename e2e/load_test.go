@@ -98,7 +98,16 @@ func (l *load) good() {
 func (l *load) allow(releases ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.rules = append(l.rules, releases)
+	l.rules = append(l.rules, releases) // nil: any
+}
+
+// move runs a command that takes users to a release: once it has ended, no
+// other may answer.
+func (l *load) move(m *machine, to string, command ...string) {
+	l.t.Helper()
+	l.allow() // any, while it is under way
+	m.must(command...)
+	l.allow(to)
 }
 
 func (v *visitor) visit(ctx context.Context) {
