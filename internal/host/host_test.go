@@ -139,6 +139,7 @@ type machine struct {
 	router *router
 	store  *store
 	host   *host.Host
+	runner host.Runner
 	stop   func()
 }
 
@@ -167,14 +168,18 @@ func logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-func openHost(dir string, r host.Router, s host.Releases, faults *fault.Points, log *slog.Logger) (*host.Host, error) {
+func openRunner(dir string, faults *fault.Points, log *slog.Logger) (host.Runner, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	runner, err := process.Open(process.Config{
+	return process.Open(process.Config{
 		Dir: filepath.Join(dir, "run"), Keeper: []string{self, "keeper"}, Exec: []string{self, "exec-instance"}, Log: log, Faults: faults,
 	})
+}
+
+func openHost(dir string, r host.Router, s host.Releases, faults *fault.Points, log *slog.Logger) (*host.Host, error) {
+	runner, err := openRunner(dir, faults, log)
 	if err != nil {
 		return nil, err
 	}
@@ -193,6 +198,9 @@ func (m *machine) start() {
 		m.t.Fatal(err)
 	}
 	m.host = h
+	if m.runner, err = openRunner(m.dir, nil, log); err != nil {
+		m.t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- h.Run(ctx) }()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,6 +42,7 @@ func (s *site) pass(ctx context.Context, wg *sync.WaitGroup, now time.Time) time
 	s.mu.Lock()
 	l := &look{s: s, now: now}
 	if s.desired != nil && s.broken == nil {
+		l.forget()
 		l.exits()
 		l.fill()
 		shares, exact := l.shares()
@@ -58,6 +60,23 @@ func (s *site) pass(ctx context.Context, wg *sync.WaitGroup, now time.Time) time
 		wg.Go(func() { do(ctx) })
 	}
 	return l.next
+}
+
+// forget drops what went wrong with something that is not desired any more.
+func (l *look) forget() {
+	s, current := l.s, map[string]bool{}
+	for _, r := range s.desired.Desired.Revisions {
+		current["unpack "+r.Digest] = true
+	}
+	for _, at := range needs(s.desired.Desired) {
+		current["start "+at.String()], current["order "+at.String()] = true, true
+	}
+	for what := range s.problems {
+		kind, _, _ := strings.Cut(what, " ")
+		if (kind == "unpack" || kind == "start" || kind == "order") && !current[what] {
+			s.worked(what)
+		}
+	}
 }
 
 // exits takes in the exits that are new.

@@ -186,7 +186,7 @@ func (h *Host) taskChanged(l labels, s Status) {
 	h.mu.Lock()
 	h.tasks[l.Task] = task{labels: l, status: s}
 	h.mu.Unlock()
-	if s.Step == Ended && !s.Released {
+	if s.Step == Ended {
 		h.untidy()
 	}
 }

@@ -40,8 +40,7 @@ type Runner struct {
 
 var _ host.Runner = (*Runner)(nil)
 
-// Open makes the directory and clears what an interrupted start or removal
-// left in it.
+// Open makes the directory.
 func Open(cfg Config) (*Runner, error) {
 	abs, err := filepath.Abs(cfg.Dir)
 	if err != nil {
@@ -53,17 +52,6 @@ func Open(cfg Config) (*Runner, error) {
 	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, &noon.Error{Kind: noon.Failure, Op: "open runner", Subject: cfg.Dir, Err: err, Hint: "noon must be able to write its data directory."}
-	}
-	entries, err := os.ReadDir(cfg.Dir)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".") {
-			if err := os.RemoveAll(filepath.Join(cfg.Dir, e.Name())); err != nil {
-				return nil, err
-			}
-		}
 	}
 	return &Runner{cfg: cfg, more: make(chan struct{}, 1)}, nil
 }
@@ -105,11 +93,14 @@ func (r *Runner) Stop(_ context.Context, id string, how noon.Stop) error {
 	if err != nil {
 		return err
 	}
-	if d.has(stopFile) || d.has(exitFile) {
+	if d.has(exitFile) {
 		return nil
 	}
-	if err := d.write(stopFile, stopOrder{Signal: how.Signal, Grace: how.Grace, At: time.Now().UTC()}); err != nil {
-		return &noon.Error{Kind: noon.Failure, Op: "stop", Subject: id, Err: err, Hint: "Is the disk of noon's data directory full?"}
+	if !d.has(stopFile) {
+		if err := d.write(stopFile, stopOrder{Signal: how.Signal, Grace: how.Grace, At: time.Now().UTC()}); err != nil {
+			return &noon.Error{Kind: noon.Failure, Op: "stop", Subject: id, Err: err, Hint: "Is the disk of noon's data directory full?"}
+		}
+		r.cfg.Faults.Point("process.stop.written")
 	}
 	d.wake(controlFIFO)
 	d.wake(eventsFIFO)
@@ -144,6 +135,27 @@ func (r *Runner) List(context.Context) ([]host.Status, error) {
 	return list, nil
 }
 
+// leftOver is how old a directory is that an interrupted start or removal has
+// left, and nobody is at.
+const leftOver = time.Minute
+
+// clean removes such directories.
+func (r *Runner) clean() {
+	entries, err := os.ReadDir(r.cfg.Dir)
+	if err != nil {
+		return // Watch tells
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !strings.HasPrefix(e.Name(), ".") || time.Since(info.ModTime()) < leftOver {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(r.cfg.Dir, e.Name())); err != nil {
+			r.cfg.Log.Warn("remove what an interrupted start has left", "err", err)
+		}
+	}
+}
+
 func (r *Runner) ids() ([]string, error) {
 	entries, err := os.ReadDir(r.cfg.Dir)
 	if err != nil {
@@ -172,6 +184,7 @@ func (r *Runner) Release(_ context.Context, id string) error {
 		if err := atomicfile.Write(d.path(releasedFile), nil, 0o600); err != nil {
 			return err
 		}
+		r.cfg.Faults.Point("process.release.written")
 	}
 	d.wake(controlFIFO)
 	d.wake(eventsFIFO)

@@ -18,6 +18,7 @@ import (
 // Watch implements host.Lives: one goroutine a process sees that it has a
 // keeper and reports what that writes down.
 func (r *Runner) Watch(ctx context.Context, changed func(host.Status)) error {
+	r.clean()
 	ids, err := r.ids()
 	if err != nil {
 		return err
@@ -80,6 +81,8 @@ func (f *follower) run(ctx context.Context) {
 	defer wg.Wait()
 	defer events.Close()
 	wg.Go(func() { readWakes(events, woken) })
+	// An order of an earlier host part may be written down and not be told.
+	f.dir.wake(controlFIFO)
 	for ctx.Err() == nil {
 		done, err := f.step(ctx, woken)
 		if err != nil {
