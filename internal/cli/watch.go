@@ -99,8 +99,8 @@ func (f *face) watch(ctx context.Context, d noon.Deployment) error {
 	defer following.Wait()
 	streaming, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	views, ended := make(chan api.DeploymentView), make(chan error, 1)
-	following.Go(func() { ended <- follow(streaming, c, d.ID, views) })
+	views, away, ended := make(chan api.DeploymentView), make(chan error), make(chan error, 1)
+	following.Go(func() { ended <- follow(streaming, c, d.ID, views, away) })
 
 	b := f.board()
 	defer b.Close()
@@ -111,6 +111,8 @@ func (f *face) watch(ctx context.Context, d noon.Deployment) error {
 		select {
 		case v := <-views:
 			b.Show(v)
+		case err := <-away:
+			b.Note(fmt.Sprintf("the controller has gone away (%s); waiting for it, %s goes on when it is back\n", tui.Clean(err.Error()), d.Name()))
 		case <-tick.C:
 			b.Tick()
 		case err := <-ended:
@@ -132,9 +134,14 @@ func goesOn(d noon.Deployment) error {
 	}
 }
 
+// tell is how many tries of retry pass, about 3 s, before somebody who watches
+// is told that the controller has gone away.
+const tell = 10
+
 // follow hands on what the controller tells of a deployment until it has
-// ended. A controller that goes away is waited for, each time anew.
-func follow(ctx context.Context, c *api.Client, id int64, views chan<- api.DeploymentView) error {
+// ended. A controller that goes away is waited for, each time anew; away is told
+// if that takes longer than a restart does.
+func follow(ctx context.Context, c *api.Client, id int64, views chan<- api.DeploymentView, away chan<- error) error {
 	seen, done := false, false
 	see := func(v api.DeploymentView) error {
 		seen, done = true, v.Status.Ended()
@@ -147,10 +154,17 @@ func follow(ctx context.Context, c *api.Client, id int64, views chan<- api.Deplo
 	}
 	for {
 		seen = false
+		tries := 0
 		err := retry(ctx, func() error {
 			err := c.Watch(ctx, id, see)
 			if err == nil && !done {
 				err = &noon.Error{Kind: noon.Unavailable, Op: "watch", Subject: fmt.Sprintf("d%d", id), Err: errors.New("the controller has ended the answer")}
+			}
+			if tries++; tries == tell && noon.KindOf(err) == noon.Unavailable {
+				select {
+				case away <- err:
+				case <-ctx.Done():
+				}
 			}
 			return err
 		})

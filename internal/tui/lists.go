@@ -65,7 +65,7 @@ func took(d noon.Deployment) string {
 	if d.Started.IsZero() || d.Ended.IsZero() {
 		return "-"
 	}
-	return Elapsed(d.Ended.Sub(d.Started))
+	return total(d.Ended.Sub(d.Started))
 }
 
 func why(d noon.Deployment) string {

@@ -85,7 +85,7 @@ func deployments(t *testing.T) []noon.Deployment {
 	return []noon.Deployment{
 		{ID: 3, Site: production, Plan: back(t), Status: noon.Walking, Created: ago(time.Second), Started: ago(time.Second), By: "ada", Reason: "prices are wrong"},
 		{ID: 2, Site: production, Plan: second(t), Status: noon.Returned, Created: ago(2 * time.Hour), Started: ago(2 * time.Hour), Ended: ago(2*time.Hour - 187*time.Second), Error: &noon.Error{Kind: noon.Failure, Op: "smoke check", Subject: "home", Err: errors.New("it answered 500")}},
-		{ID: 1, Site: production, Plan: first(t), Status: noon.Succeeded, Created: ago(50 * time.Hour), Started: ago(50 * time.Hour), Ended: ago(50*time.Hour - 1400*time.Millisecond), By: "ada"},
+		{ID: 1, Site: production, Plan: first(t), Status: noon.Succeeded, Created: ago(50 * time.Hour), Started: ago(50 * time.Hour), Ended: ago(50*time.Hour - 140*time.Millisecond), By: "ada"},
 	}
 }
 

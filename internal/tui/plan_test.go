@@ -1,7 +1,6 @@
 package tui_test
 
 import (
-	"encoding/json"
 	"testing"
 
 	"github.com/noon-deploy/noon"
@@ -26,11 +25,6 @@ func TestPlan(t *testing.T) {
 			}
 			golden(t, "plan-"+name+".txt", page(0).Plan(v))
 			golden(t, "summary-"+name+".txt", page(0).Summary(v))
-			data, err := json.MarshalIndent(p, "", "  ")
-			if err != nil {
-				t.Fatal(err)
-			}
-			golden(t, "plan-"+name+".json", string(data)+"\n")
 		})
 	}
 }

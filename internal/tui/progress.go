@@ -194,7 +194,7 @@ func (p Page) Outcome(d noon.Deployment) string {
 	to, from := noon.ReleaseName(d.Plan.To.Release), noon.ReleaseName(d.Plan.From.Release)
 	length := ""
 	if !d.Started.IsZero() && !d.Ended.IsZero() {
-		length = " in " + Elapsed(d.Ended.Sub(d.Started))
+		length = " in " + total(d.Ended.Sub(d.Started))
 	}
 	switch d.Status {
 	case noon.Warm:

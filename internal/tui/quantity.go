@@ -44,6 +44,14 @@ func Elapsed(d time.Duration) string {
 	return fmt.Sprintf("%dd", int(d.Hours())/24)
 }
 
+// total is Elapsed for what has ended: a rollback is told in milliseconds.
+func total(d time.Duration) string {
+	if d >= 0 && d < time.Second {
+		return fmt.Sprintf("%dms", d.Milliseconds())
+	}
+	return Elapsed(d)
+}
+
 // Length writes a duration as a person would type it: "10m", "1h30m", "5s".
 func Length(d time.Duration) string {
 	s := d.String()
