@@ -20,6 +20,7 @@ type recipe struct {
 	instances int    // of the web service; 0: 1
 	ready     string // probe
 	web       string // more of the web service
+	services  string // more services
 	top       string // more of noon.yaml
 	envs      string // environments
 	command   string // of the build
@@ -36,13 +37,11 @@ services:
     paths: [/]
     ready: %s
     stop: {signal: TERM, grace: 3s}
-    drain: 3s
+    drain: 3s%s%s
 %s
-%s
-environments:
-%s
+environments:%s
 `, cmp.Or(r.command, "cp "+appBinary+" app"), markName, max(1, r.instances),
-		cmp.Or(r.ready, "{http: /healthz, interval: 20ms, timeout: 10s}"), indent(r.web, 4), dedent(r.top),
+		cmp.Or(r.ready, "{http: /healthz, interval: 20ms, timeout: 10s}"), indent(r.web, 4), indent(r.services, 2), dedent(r.top),
 		indent(cmp.Or(r.envs, "production: {warm: 0s}"), 2))
 }
 
@@ -56,8 +55,8 @@ func dedent(text string) string {
 
 func indent(text string, by int) string {
 	var b strings.Builder
-	for line := range strings.Lines(dedent(text)) {
-		b.WriteString(strings.Repeat(" ", by) + line)
+	for line := range strings.SplitSeq(dedent(text), "\n") {
+		b.WriteString("\n" + strings.Repeat(" ", by) + line)
 	}
 	return b.String()
 }

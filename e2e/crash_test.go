@@ -1,0 +1,609 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/api"
+)
+
+// Kills of the crash test. What CI runs is the default; NOON_E2E_KILLS or
+// -kills asks for more or fewer, -short for a few.
+const (
+	killsInCI    = 520
+	killsInShort = 50
+)
+
+var (
+	killsFlag = flag.Int("kills", 0, "how often the crash test kills a part of noon (default NOON_E2E_KILLS, else 520, 50 with -short)")
+	seedFlag  = flag.Uint64("seed", 0, "seed of the crash test (default: another one each time)")
+)
+
+func kills(t *testing.T) int {
+	t.Helper()
+	if *killsFlag > 0 {
+		return *killsFlag
+	}
+	if text := os.Getenv("NOON_E2E_KILLS"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			t.Fatalf("NOON_E2E_KILLS=%q: want a number", text)
+		}
+		return n
+	}
+	if testing.Short() {
+		return killsInShort
+	}
+	return killsInCI
+}
+
+// recovery is how long a deployment may take to end after the last restart.
+const recovery = 10 * time.Second
+
+// crasher deploys, kills, restarts as an init system would, and looks.
+type crasher struct {
+	*machine
+	users   *load
+	rng     *rand.Rand
+	picks   int
+	keepers bool // keepers and the app's own processes die too
+
+	mu      sync.Mutex
+	armed   string         // VARIABLE=POINT of parts that are started
+	killed  map[string]int // part → times
+	last    time.Time      // of the last kill or restart
+	deploys int
+	longest time.Duration
+}
+
+// crashApp has something of everything: services with and without users, a
+// migration, hooks at every moment, none of which may be run twice.
+func crashApp(mode, hook string) recipe {
+	return recipe{mode: mode, instances: 2, ready: "{http: /healthz, interval: 20ms, timeout: 900ms}", services: "worker: {command: ./app worker}", top: `
+stores:
+  db: {kind: files, coexistence: shared, migrate: {command: ./app task migrate, idempotent: false}, compatible: true}
+hooks:
+  before-deploy: [{name: announce, command: ./app task announce}]
+  before-switch: [{name: warm-up, command: ./app task warm-up` + hook + `}]
+  after-switch: [{name: purge, command: ./app task purge}]
+  after-deploy: [{name: tell, command: ./app task tell}]
+  before-rollback: [{name: back, command: ./app task back}]
+  after-rollback: [{name: was-back, command: ./app task was-back}]
+  on-failure: [{name: mourn, command: ./app task mourn}]
+smoke:
+  - {name: home, get: /, expect: {status: 200, body: [hello]}}
+`}
+}
+
+func newCrasher(t *testing.T, keepers bool) *crasher {
+	t.Helper()
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("repeat with -seed=%d", seed)
+	c := &crasher{
+		machine: newMachine(t), rng: rand.New(rand.NewPCG(seed, 0)), keepers: keepers, armed: "NOON_FAULT=",
+		killed: map[string]int{},
+	}
+	up(c.machine, crashApp("ok", ""), crashApp("ok", ""), crashApp("unready", ""), crashApp("broken", ""), crashApp("ok", " fail"))
+	c.users = c.load()
+	return c
+}
+
+// TestCrash kills every part but the proxy (whose crash is another matter: it
+// holds the connections) at every one of its points.
+func TestCrash(t *testing.T) {
+	total := kills(t)
+	for _, kind := range []struct {
+		name  string
+		share int // of the kills, in percent
+		run   func(*testing.T, int)
+	}{
+		{"controller", 55, crashController},
+		{"host", 25, crashHost},
+		{"keepers", 20, crashKeepers},
+	} {
+		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
+			kind.run(t, total*kind.share/100)
+		})
+	}
+}
+
+// crashController has the controller die at its k-th point, whatever that is,
+// for every k up to more than it passes in a deployment.
+func crashController(t *testing.T, total int) {
+	c := newCrasher(t, false)
+	const spread, stride = 101, 7 // no common factor: every one of 1 … 101 has its turn
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	c.killController()
+	c.restart()
+	wg.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			select {
+			case <-c.running().done:
+			case <-ctx.Done():
+				return
+			}
+			if err := c.running().err; !killedHere(err) {
+				c.t.Errorf("the controller ended by itself: %v\n%s", err, tailOf(c.logFile()))
+				return
+			}
+			c.died("controller")
+			c.arm("NOON_FAULT", fmt.Sprintf("*:%d", 1+i*stride%spread))
+			c.restart()
+		}
+	})
+	c.kill(c.running().cmd.Process.Pid) // from here on it dies by itself
+	for c.kills() < total && !t.Failed() {
+		c.deploy()
+	}
+	c.finish([]string{
+		"ledger.record.before", "ledger.record.commit", "ledger.record.after", "line.start.before", "line.start.after",
+		"walk.record.before", "walk.record.after", "walk.apply.before", "walk.apply.after", "walk.task.before", "walk.task.after",
+	})
+}
+
+// crashHost has the host part die at its k-th point, again and again, and the
+// controller wherever it is.
+func crashHost(t *testing.T, total int) {
+	c := newCrasher(t, false)
+	const spread, stride = 61, 7
+	for i := 0; c.kills() < total && !t.Failed(); i++ {
+		c.arm("NOON_FAULT_HOST", fmt.Sprintf("*:%d", 1+i*stride%spread))
+		c.replace()
+		c.deploy()
+	}
+	c.finish([]string{
+		"host.desired.before", "host.desired.stored", "host.route.before", "host.route.after", "host.start.before", "host.start.after",
+		"host.task.before", "host.task.started", "host.task.recorded", "host.stop.before", "host.stop.after", "host.ready.before", "process.ordered",
+	})
+}
+
+// crashKeepers has keepers, and what becomes the app's processes, die at each
+// of their points. They are killed again and again until they are disarmed.
+func crashKeepers(t *testing.T, total int) {
+	c := newCrasher(t, true)
+	points := []string{
+		"keeper.locked", "keeper.started", "keeper.exit.before", "keeper.exit.after", "keeper.stop.before",
+		"exec.claim.before", "exec.claim.after", "exec.before",
+	}
+	for i := 0; c.kills() < total && !t.Failed(); i++ {
+		c.arm("NOON_FAULT_KEEPER", points[i%len(points)])
+		c.replace()
+		c.deploy()
+	}
+	c.finish(points)
+}
+
+func (c *crasher) running() *controller {
+	c.machine.mu.Lock()
+	defer c.machine.mu.Unlock()
+	return c.controller
+}
+
+// restart starts a controller with what is armed.
+func (c *crasher) restart() {
+	c.mu.Lock()
+	armed := c.armed
+	c.mu.Unlock()
+	c.start(armed)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = time.Now()
+}
+
+// arm sets the point at which a part dies that is started from now on.
+func (c *crasher) arm(variable, point string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.armed = variable + "=" + point
+}
+
+// persistent reports whether a part dies at the same point again after it was
+// restarted.
+func (c *crasher) persistent() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.HasPrefix(c.armed, "NOON_FAULT_HOST=") || strings.HasPrefix(c.armed, "NOON_FAULT_KEEPER=")
+}
+
+func (c *crasher) died(part string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.killed[part]++
+	c.last = time.Now()
+}
+
+// replace kills the controller and the host part and starts them with what is
+// armed.
+func (c *crasher) replace() {
+	c.t.Helper()
+	c.killController()
+	c.died("controller")
+	for _, p := range c.parts("host") {
+		c.kill(p.pid)
+		c.died("host")
+	}
+	c.restart()
+}
+
+// kills counts those that were seen, and those at points.
+func (c *crasher) kills() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for part, times := range c.killed {
+		n += times
+		_ = part
+	}
+	for point, times := range c.faults() {
+		if strings.HasPrefix(point, "host.") || strings.HasPrefix(point, "process.") || strings.HasPrefix(point, "keeper.") || strings.HasPrefix(point, "exec.") {
+			n += times
+		}
+	}
+	return n
+}
+
+// faults counts deaths by point.
+func (c *crasher) faults() map[string]int {
+	data, err := os.ReadFile(c.faultLog())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		c.t.Error(err)
+	}
+	counts := map[string]int{}
+	for line := range strings.Lines(string(data)) {
+		counts[strings.TrimSpace(line)]++
+	}
+	return counts
+}
+
+// deploy asks for the next deployment and sees it through.
+func (c *crasher) deploy() {
+	c.t.Helper()
+	began := time.Now()
+	req := c.next()
+	d := c.request(req)
+	c.t.Logf("%s %s: %s", d.Name(), req.Kind, req.Release)
+	disarm := time.Now().Add(3 * time.Second)
+	end := c.await(d.ID, disarm, began)
+	c.deploys++
+	if c.t.Failed() {
+		return
+	}
+	c.check(req, end)
+	c.users.good()
+}
+
+// next is what is deployed: most often one of the good releases, sometimes one
+// that has to come back, sometimes a rollback.
+func (c *crasher) next() api.DeployRequest {
+	c.picks++
+	req := api.DeployRequest{Site: site, Kind: noon.PlanDeploy, Key: fmt.Sprintf("%s-%d", c.mark, c.picks), By: "the crash test"}
+	switch {
+	case c.picks%5 == 4:
+		req.Release = []string{"r3", "r4", "r5"}[c.picks/5%3]
+	case c.picks%7 == 6:
+		req.Kind = noon.PlanRollback
+	default:
+		req.Release = "r1"
+		if live, _, _ := strings.Cut(c.live(), "."); live == "r1" {
+			req.Release = "r2"
+		}
+	}
+	return req
+}
+
+// live is the revision that has users.
+func (c *crasher) live() string {
+	c.t.Helper()
+	var live string
+	eventually(c.t, recovery, "the controller tells what is live", func() error {
+		st, err := c.statusOf(site)
+		live = st.Live
+		return err
+	})
+	return live
+}
+
+// request asks until there is an answer. The key keeps it one request.
+func (c *crasher) request(req api.DeployRequest) noon.Deployment {
+	c.t.Helper()
+	var d noon.Deployment
+	eventually(c.t, 2*recovery, "the controller takes a request", func() error {
+		ctx, cancel := context.WithTimeout(c.t.Context(), 5*time.Second)
+		defer cancel()
+		var err error
+		d, err = c.api.Deploy(ctx, req)
+		if k := noon.KindOf(err); err != nil && (k == noon.Invalid || k == noon.NotFound || k == noon.Conflict) {
+			c.t.Fatalf("%s %s: %v", req.Kind, req.Release, err)
+		}
+		return err
+	})
+	return d
+}
+
+// await sees a deployment to its end. Parts that die again and again at the
+// same point are disarmed after a while, as somebody would who mends them.
+func (c *crasher) await(id int64, disarm, began time.Time) api.DeploymentView {
+	c.t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		d, err := c.deployment(id)
+		if err == nil && d.Status.Ended() && d.Status != noon.Warm {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			took := time.Since(c.last)
+			if began.After(c.last) {
+				took = time.Since(began)
+			}
+			c.longest = max(c.longest, took)
+			return d
+		}
+		if err == nil && d.Status == noon.Paused {
+			c.resolve(d)
+		}
+		c.mu.Lock()
+		last := c.last
+		c.mu.Unlock()
+		if time.Since(last) > recovery && time.Since(began) > recovery {
+			c.t.Fatalf("d%d has not ended %s after the last restart: it is %s, waits for %q, %v", id, time.Since(last), d.Status, d.Waiting, err)
+		}
+		if c.persistent() && time.Now().After(disarm) {
+			c.arm("NOON_FAULT", "")
+			c.replace()
+		}
+		select {
+		case <-tick.C:
+		case <-c.t.Context().Done():
+			c.t.Fatal("the test has ended")
+		}
+	}
+}
+
+// resolve does what a person does who is asked about a command whose outcome
+// is not known: look whether it has had its effect.
+func (c *crasher) resolve(d api.DeploymentView) {
+	c.t.Helper()
+	if !c.keepers {
+		c.t.Fatalf("d%d is paused although no keeper was killed: %s", d.ID, d.Waiting)
+	}
+	_, rest, found := strings.Cut(d.Waiting, "--resolve ")
+	task, _, _ := strings.Cut(rest, "=")
+	if !found {
+		return // it has not yet said what it waits for
+	}
+	word := noon.RunAgain
+	if slices.ContainsFunc(c.effectsOf(""), func(e effect) bool { return e.task == task }) {
+		word = noon.TakeAsDone
+	}
+	ctx, cancel := context.WithTimeout(c.t.Context(), 5*time.Second)
+	defer cancel()
+	_, _ = c.api.Approve(ctx, d.ID, api.Decision{By: "a person", Resolve: map[string]noon.Resolution{task: word}}) // it is asked again
+}
+
+// check wants a deployment to have ended exactly old or exactly new, and
+// nothing besides to be there.
+func (c *crasher) check(req api.DeployRequest, d api.DeploymentView) {
+	c.t.Helper()
+	good := req.Kind == noon.PlanRollback || req.Release == "r1" || req.Release == "r2"
+	want := d.Plan.To
+	switch {
+	case d.Status == noon.Returned && (!good || c.keepers):
+		want = d.Plan.From
+	case d.Status == noon.Succeeded && good:
+	default:
+		c.t.Errorf("%s of %s ended as %s: %v", d.Name(), req.Release, d.Status, d.Error)
+	}
+	if err := wait(c.t.Context(), recovery, func() error { return c.exactly(want) }); err != nil {
+		c.t.Errorf("%s ended as %s, but after %s: %v", d.Name(), d.Status, recovery, err)
+	}
+	c.once(d)
+}
+
+// exactly wants one release to be there and nothing else.
+func (c *crasher) exactly(want noon.Revision) error {
+	st, err := c.statusOf(site)
+	if err != nil {
+		return err
+	}
+	if st.Live != want.String() || len(st.Hosts) != 1 {
+		return fmt.Errorf("%s is live, want %s; hosts: %d, problem: %v", st.Live, want, len(st.Hosts), st.Problem)
+	}
+	seen := st.Hosts[0]
+	if !maps.Equal(seen.Shares, map[string]int{want.String(): noon.PointsWhole}) {
+		return fmt.Errorf("the proxy has the shares %v", seen.Shares)
+	}
+	up := map[string]noon.Instance{}
+	for _, inst := range seen.Instances {
+		if inst.Phase != noon.Exited {
+			up[fmt.Sprintf("%s %s.%d %s", inst.Revision, inst.Service, inst.Index, inst.Phase)] = inst
+		}
+	}
+	wanted := []string{want.String() + " web.0 ready", want.String() + " web.1 ready", want.String() + " worker.0 ready"}
+	if got := slices.Sorted(maps.Keys(up)); !slices.Equal(got, wanted) {
+		return fmt.Errorf("instances are %q, want %q", got, wanted)
+	}
+	return errors.Join(c.noLeaks(slices.Collect(maps.Values(up))), c.answers(want))
+}
+
+// noLeaks wants no process, port, socket or directory that nobody needs.
+func (m *machine) noLeaks(up []noon.Instance) error {
+	wantProcs := map[string]int{"serve": 1, "host": 1, "proxy": 1, "keeper": len(up), "": len(up)}
+	var pids, wantPIDs []int
+	procs := m.processes()
+	counts := map[string]int{}
+	for _, p := range procs {
+		counts[p.part()]++
+		if p.part() == "" {
+			pids = append(pids, p.pid)
+		}
+	}
+	if !maps.Equal(counts, wantProcs) {
+		return fmt.Errorf("processes are %v, want %v: %v", counts, wantProcs, procs)
+	}
+	var ports []int
+	for _, address := range append(addresses(up), m.address) {
+		_, port, _ := strings.Cut(address, ":")
+		if n, err := strconv.Atoi(port); err == nil {
+			ports = append(ports, n)
+		}
+	}
+	names := map[string]bool{}
+	for _, inst := range up {
+		wantPIDs = append(wantPIDs, inst.PID)
+		names[inst.ID] = true
+	}
+	slices.Sort(ports)
+	slices.Sort(pids)
+	slices.Sort(wantPIDs)
+	if !slices.Equal(pids, wantPIDs) {
+		return fmt.Errorf("the app's processes are %v, its instances %v", pids, wantPIDs)
+	}
+	if got := listening(procs); !slices.Equal(got, ports) {
+		return fmt.Errorf("ports %v are open, want %v", got, ports)
+	}
+	return m.noLitter(names)
+}
+
+func addresses(up []noon.Instance) []string {
+	var list []string
+	for _, inst := range up {
+		if inst.Service == "web" {
+			list = append(list, inst.Address)
+		}
+	}
+	return list
+}
+
+// mostEnded bounds the directories of ended processes and tasks, which are
+// kept for their output.
+const mostEnded = 2*20 + 10
+
+// noLitter wants only known files where noon keeps things.
+func (m *machine) noLitter(live map[string]bool) error {
+	sockets, _ := filepath.Glob(filepath.Join(m.data, "run", "*"))
+	for i := range sockets {
+		sockets[i] = filepath.Base(sockets[i])
+	}
+	if want := []string{"api.sock", "host.sock", "proxy.sock"}; !slices.Equal(sockets, want) {
+		return fmt.Errorf("sockets are %q, want %q", sockets, want)
+	}
+	entries, err := os.ReadDir(filepath.Join(m.data, "host", "run"))
+	if err != nil {
+		return err
+	}
+	over := 0
+	for _, e := range entries {
+		_, err := os.Stat(filepath.Join(m.data, "host", "run", e.Name(), "exit.json"))
+		switch {
+		case strings.HasPrefix(e.Name(), "."):
+			return fmt.Errorf("host/run/%s is left over", e.Name())
+		case live[e.Name()]:
+		case err == nil:
+			over++
+		default:
+			return fmt.Errorf("host/run/%s is of no known instance", e.Name())
+		}
+	}
+	if over > mostEnded {
+		return fmt.Errorf("%d directories of ended processes are kept", over)
+	}
+	tmp, err := os.ReadDir(filepath.Join(m.dir, "tmp"))
+	if err == nil && len(tmp) > 0 {
+		err = fmt.Errorf("left in TMPDIR: %v", tmp)
+	}
+	return err
+}
+
+// answers wants ten visitors to meet that release.
+func (m *machine) answers(want noon.Revision) error {
+	l := &load{address: m.address}
+	for range 10 {
+		v := visitor{load: l, method: "GET", path: "/"}
+		if release, err := v.ask(); err != nil || release != noon.ReleaseName(want.Release) {
+			return fmt.Errorf("%s answers (%v), want %s", release, err, want)
+		}
+	}
+	return nil
+}
+
+// once wants no task to have run twice, and all those of a deployment that
+// succeeded to have run.
+func (c *crasher) once(d api.DeploymentView) {
+	c.t.Helper()
+	counts := map[string]int{}
+	for _, e := range c.effectsOf("") {
+		if e.deployment == d.Name() {
+			counts[e.name]++
+		}
+	}
+	for name, n := range counts {
+		if n > 1 {
+			c.t.Errorf("%s has run %s %d times: %v", d.Name(), name, n, c.effectsOf(name))
+		}
+	}
+	var want []string
+	switch {
+	case d.Status == noon.Succeeded && d.Plan.Kind == noon.PlanDeploy:
+		want = []string{"announce", "migrate", "warm-up", "purge", "tell"}
+	case d.Status == noon.Succeeded:
+		want = []string{"back", "was-back"}
+	case d.Status == noon.Returned && !c.keepers:
+		want = []string{"announce", "migrate", "mourn"}
+	}
+	for _, name := range want {
+		if counts[name] != 1 {
+			c.t.Errorf("%s is %s, but %s has run %d times", d.Name(), d.Status, name, counts[name])
+		}
+	}
+}
+
+// finish lets everything come to rest, looks once more and sums up.
+func (c *crasher) finish(want []string) {
+	c.t.Helper()
+	c.users.stop()
+	covered := c.faults()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t.Logf("killed %v; %d points covered: %v", c.killed, len(covered), covered)
+	c.t.Logf("%d deployments, %d requests, %d failed, longest recovery %s", c.deploys, c.users.requests, c.users.failed, c.longest.Round(time.Millisecond))
+	if testing.Short() || *killsFlag > 0 {
+		return
+	}
+	for _, point := range want {
+		if covered[point] == 0 {
+			c.t.Errorf("nobody died at %s", point)
+		}
+	}
+}
+
+// killedHere reports whether a process was ended by SIGKILL.
+func killedHere(err error) bool {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
