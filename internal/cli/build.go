@@ -65,7 +65,7 @@ func (f *face) build(ctx context.Context, p project, dirty bool) (out noon.Relea
 		return noon.Release{}, fmt.Errorf("make a directory for the build: %w", err)
 	}
 	defer func() { err = errors.Join(err, release.RemoveTree(dir)) }()
-	store, err := release.Open(dir) //nolint:contextcheck // it only makes an empty layout
+	store, err := release.Open(dir)
 	if err != nil {
 		return noon.Release{}, err
 	}
