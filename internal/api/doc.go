@@ -5,3 +5,5 @@
 // Errors are JSON noon.Error values; the status code follows from their kind.
 // Long answers (logs, events) are streams of JSON values, one a line.
 package api
+
+//go:generate go test . -run ^TestDocument$ -update
