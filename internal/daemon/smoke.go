@@ -133,7 +133,7 @@ func judgeJSON(want map[string]any, body string) []string {
 		case !ok:
 			wrong = append(wrong, fmt.Sprintf("JSON has no %s", path))
 		case !sameJSON(value, expected):
-			wrong = append(wrong, fmt.Sprintf("JSON %s is %v instead of %v", path, value, expected))
+			wrong = append(wrong, fmt.Sprintf("JSON %s is %s instead of %s", path, asJSON(value), asJSON(expected)))
 		}
 	}
 	return wrong
@@ -159,6 +159,14 @@ func lookUp(v any, path string) (any, bool) {
 		}
 	}
 	return v, true
+}
+
+func asJSON(v any) string {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(data)
 }
 
 // sameJSON compares through JSON: YAML's 100 and JSON's 100.0 are one number.
