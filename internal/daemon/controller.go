@@ -2,9 +2,13 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,7 +40,8 @@ type Controller struct {
 	lines   map[noon.Site]*walk.Line
 	run     func(*walk.Line) // starts a line; nil once the controller stops
 	waiting map[int64]string
-	changed chan struct{} // closed and replaced when waiting changes
+	down    map[string]error // parts that do not answer, and why
+	changed chan struct{}    // closed and replaced when waiting or down changes
 }
 
 // newController opens everything that a controller works with.
@@ -57,7 +62,7 @@ func newController(ctx context.Context, opts Options) (*Controller, error) {
 	c := &Controller{
 		opts: opts, ledger: led, store: store, catalog: newCatalog(led, store, key[:]),
 		host: host.NewClient(opts.Paths.HostSocket()), proxy: proxy.NewClient(opts.Paths.ProxySocket()),
-		started: time.Now(), lines: map[noon.Site]*walk.Line{}, waiting: map[int64]string{}, changed: make(chan struct{}),
+		started: time.Now(), lines: map[noon.Site]*walk.Line{}, waiting: map[int64]string{}, down: map[string]error{}, changed: make(chan struct{}),
 	}
 	c.desk = &desk{Ledger: led, catalog: c.catalog, ended: c.prune}
 	c.preview = &http.Client{
@@ -100,14 +105,52 @@ func (c *Controller) setWaiting(id int64, what string) {
 	if what == "" {
 		delete(c.waiting, id)
 	}
+	c.tellChanged()
+}
+
+// tellChanged wakes those who watch. c.mu is held.
+func (c *Controller) tellChanged() {
 	close(c.changed)
 	c.changed = make(chan struct{})
 }
 
+// waitingFor tells what a deployment waits for. While a part of noon is not
+// there, that is what all of them wait for.
 func (c *Controller) waitingFor(id int64) (string, <-chan struct{}) {
+	if problem, changed := c.partProblem(); problem != "" {
+		return problem, changed
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.waiting[id], c.changed
+}
+
+// errStarting is why a part does not answer at first.
+var errStarting = errors.New("it is being started")
+
+// setPart notes how a part of noon is.
+func (c *Controller) setPart(name string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if before, was := c.down[name]; err == nil && !was || err != nil && was && before.Error() == err.Error() {
+		return
+	}
+	c.down[name] = err
+	if err == nil {
+		delete(c.down, name)
+	}
+	c.tellChanged()
+}
+
+// partProblem tells which parts do not answer and why, "" if all do.
+func (c *Controller) partProblem() (string, <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var problems []string
+	for _, name := range slices.Sorted(maps.Keys(c.down)) {
+		problems = append(problems, fmt.Sprintf("noon's %s: %v", name, c.down[name]))
+	}
+	return strings.Join(problems, "; "), c.changed
 }
 
 // wake tells the line of a site that there is something to do, and begins one

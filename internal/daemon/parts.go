@@ -45,23 +45,20 @@ func (p part) answers(ctx context.Context) bool {
 	return true
 }
 
-// keep has the part running until ctx ends. It is left running then: a part
-// does not depend on the controller.
-func (p part) keep(ctx context.Context, up chan<- string) {
+// keep has the part running until ctx ends, and reports how it is at each
+// look. It is left running then: a part does not depend on the controller.
+func (p part) keep(ctx context.Context, report func(part string, err error)) {
 	pause := restartSoon
-	told := false
 	for ctx.Err() == nil {
 		if p.answers(ctx) {
 			pause = restartSoon
-			if !told {
-				up <- p.name
-				told = true
-			}
+			report(p.name, nil)
 			sleep(ctx, lookEvery)
 			continue
 		}
 		if err := p.start(ctx); err != nil && ctx.Err() == nil {
 			p.log.Error("part can not be started", "part", p.name, "err", err)
+			report(p.name, err)
 			sleep(ctx, pause)
 			pause = min(2*pause, restartMost)
 		}

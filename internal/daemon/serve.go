@@ -99,12 +99,11 @@ func (c *Controller) serve(ctx context.Context) (string, error) {
 		return "", err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	parts := c.opts.parts()
-	up := make(chan string, len(parts))
-	for _, p := range parts {
-		group.Go(func() error { p.keep(ctx, up); return nil })
+	for _, p := range c.opts.parts() {
+		c.down[p.name] = errStarting
+		group.Go(func() error { p.keep(ctx, c.setPart); return nil })
 	}
-	group.Go(func() error { return c.whenUp(ctx, group, up, len(parts)) })
+	group.Go(func() error { return c.whenUp(ctx, group) })
 	group.Go(func() error { return serveHTTP(ctx, listener, handler) })
 	err = group.Wait()
 	rest := context.WithoutCancel(ctx)
@@ -119,12 +118,16 @@ func (c *Controller) serve(ctx context.Context) (string, error) {
 }
 
 // whenUp starts working once every part answers.
-func (c *Controller) whenUp(ctx context.Context, group *errgroup.Group, up <-chan string, count int) error {
-	for range count {
+func (c *Controller) whenUp(ctx context.Context, group *errgroup.Group) error {
+	for {
+		problem, changed := c.partProblem()
+		if problem == "" {
+			break
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-up:
+		case <-changed:
 		}
 	}
 	c.compareListen(ctx)

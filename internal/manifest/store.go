@@ -19,11 +19,15 @@ func storeRule() rule[noon.Store] {
 			"Command that brings the store to what the release needs, run while the release before serves."),
 		key("compatible", boolRule(), func(s *noon.Store) *bool { return &s.Compatible },
 			"Declares that the release before works with the migrated store.").or("false"),
+		key("quiet", boolRule(), func(s *noon.Store) *bool { return &s.Quiet },
+			"Suspends scheduled jobs while migrate runs, and waits for those that run to end.").or("false"),
 		key("changes", list("list of paths", fileRule("path", "migrations", true), unique[string]), func(s *noon.Store) *[]string { return &s.Changes },
 			"Files whose content decides whether migrate has work. Without it migrate always runs."),
 	}, func(d *decoder, v value, s *noon.Store) {
-		if at := join(v.path, "changes"); len(s.Changes) > 0 && !d.written(join(v.path, "migrate")) {
-			d.wrong(d.marks[at].key, at, fmt.Sprintf("%s has changes but no migrate", v.path), "Add the command that migrates, or remove changes.")
+		for name, set := range map[string]bool{"changes": len(s.Changes) > 0, "quiet": s.Quiet} {
+			if at := join(v.path, name); set && !d.written(join(v.path, "migrate")) {
+				d.wrong(d.marks[at].key, at, fmt.Sprintf("%s has %s but no migrate", v.path, name), "Add the command that migrates, or remove "+name+".")
+			}
 		}
 	})
 }
