@@ -40,6 +40,7 @@ func (h *Host) Apply(_ context.Context, d noon.Desired) error {
 	}
 	h.cfg.Faults.Point("host.desired.stored")
 	s.poke()
+	h.untidy() // it may leave a release out
 	return nil
 }
 

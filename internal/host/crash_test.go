@@ -173,7 +173,7 @@ type child struct {
 
 func newChild(t *testing.T) *child {
 	t.Helper()
-	short, err := os.MkdirTemp("", "noon") // a socket's path must be short
+	short, err := os.MkdirTemp("", "noon") //nolint:usetesting // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +208,7 @@ func (c *child) start(point, passed string) {
 		c.t.Fatal(err)
 	}
 	defer log.Close()
-	cmd := exec.Command(self, "host", filepath.Join(c.dir, "d"), filepath.Join(c.dir, "h"), filepath.Join(c.dir, "r")) //nolint:noctx // killed by the test
+	cmd := exec.Command(self, "host", filepath.Join(c.dir, "d"), filepath.Join(c.dir, "h"), filepath.Join(c.dir, "r"))
 	cmd.Stderr = log
 	cmd.Env = append(os.Environ(), fault.Env+"="+point, fault.EnvLog+"="+passed)
 	if err := cmd.Start(); err != nil {
@@ -373,6 +373,7 @@ func TestHostDiesWhileServing(t *testing.T) {
 	one := revision(1, 2, noon.PointsWhole, web("serve"))
 	one.Env["DIR"] = c.dir
 	c.deploy(desired(1, one), ready(1, 2))
+	eventually(t, "both are routed", func() bool { return len(c.router.now(shop).Endpoints) == 2 }, c.log)
 	before := c.router.now(shop)
 	for range 3 {
 		c.kill()

@@ -84,14 +84,24 @@ func (r *releases) hold(digest string) func() {
 	}
 }
 
-// sweep removes the releases that nobody uses.
-func (r *releases) sweep(used map[string]bool) error {
+// sweep removes the releases that nobody uses. used is asked again when nobody
+// can begin to use one unnoticed.
+func (r *releases) sweep(used func(digest string) bool) error {
 	entries, err := os.ReadDir(r.base)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if err := r.drop(e.Name(), used); err != nil {
+		path, digest := filepath.Join(r.base, e.Name()), "sha256:"+e.Name()
+		if !strings.HasPrefix(e.Name(), trash) {
+			if !digestForm.MatchString(digest) || used(digest) {
+				continue // in use, or the store's own, such as one that is being unpacked
+			}
+			if path, err = r.take(digest, used); err != nil || path == "" {
+				continue
+			}
+		}
+		if err := removeReadOnly(path); err != nil {
 			return fmt.Errorf("remove release %s: %w", e.Name(), err)
 		}
 	}
@@ -100,28 +110,31 @@ func (r *releases) sweep(used map[string]bool) error {
 
 const trash = ".old-"
 
-func (r *releases) drop(name string, used map[string]bool) error {
-	path := filepath.Join(r.base, name)
-	if !strings.HasPrefix(name, trash) {
-		digest := "sha256:" + name
-		if !digestForm.MatchString(digest) {
-			return nil // the store's own, such as one that is being unpacked
-		}
-		r.mu.Lock()
-		if used[digest] || r.busy[digest] != nil || r.held[digest] > 0 {
-			r.mu.Unlock()
-			return nil
-		}
-		delete(r.ready, digest)
-		gone := filepath.Join(r.base, trash+name)
-		err := os.Rename(path, gone)
+// take moves a release out of the way and gives where to, "" if it is in use.
+func (r *releases) take(digest string, used func(string) bool) (string, error) {
+	r.mu.Lock()
+	if r.busy[digest] != nil || r.held[digest] > 0 {
 		r.mu.Unlock()
-		if err != nil {
-			return err
-		}
-		path = gone
+		return "", nil
 	}
-	return removeReadOnly(path)
+	done, ready := make(chan struct{}), r.ready[digest]
+	r.busy[digest] = done // who wants it now waits, and unpacks it anew
+	delete(r.ready, digest)
+	r.mu.Unlock()
+	var gone string
+	var err error
+	if !used(digest) {
+		gone = filepath.Join(r.base, trash+filepath.Base(r.dir(digest)))
+		err, ready = os.Rename(r.dir(digest), gone), false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.busy, digest)
+	close(done)
+	if ready {
+		r.ready[digest] = true
+	}
+	return gone, err
 }
 
 // removeReadOnly removes a directory whose directories may not be written to.

@@ -176,7 +176,7 @@ func TestLogs(t *testing.T) {
 func TestClient(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
-	short, err := os.MkdirTemp("", "noon")
+	short, err := os.MkdirTemp("", "noon") //nolint:usetesting // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,10 +36,11 @@ func (h *Host) tidy(ctx context.Context) {
 		for _, s := range h.allSites() {
 			s.tidy(ctx, time.Now())
 		}
-		if used, ok := h.used(); ok {
-			if err := h.releases.sweep(used); err != nil {
-				h.cfg.Log.Warn("remove releases", "err", err)
-			}
+		if err := h.releases.sweep(h.uses); err != nil {
+			h.cfg.Log.Warn("remove releases", "err", err)
+		}
+		for _, s := range h.allSites() {
+			s.poke() // one may have waited for a release that was looked at
 		}
 		h.tidyMarkers()
 		select {
@@ -51,34 +52,37 @@ func (h *Host) tidy(ctx context.Context) {
 	}
 }
 
-// used lists the digests that are needed, false if that is not known.
-func (h *Host) used() (map[string]bool, bool) {
-	used := map[string]bool{}
+// uses reports whether a release is needed, or whether that is not known.
+func (h *Host) uses(digest string) bool {
 	sites := h.allSites()
 	for _, s := range sites {
-		s.mu.Lock()
-		broken := s.broken != nil
-		if s.desired != nil {
-			for _, r := range s.desired.Desired.Revisions {
-				used[r.Digest] = true
-			}
-		}
-		for _, i := range s.instances {
-			if i.live() {
-				used[i.Digest] = true
-			}
-		}
-		s.mu.Unlock()
-		if broken {
-			return nil, false
+		if s.uses(digest) {
+			return true
 		}
 	}
 	for _, t := range h.tasksOf(sites) {
-		if t.status.Step != Ended {
-			used[t.labels.Digest] = true
+		if t.status.Step != Ended && t.labels.Digest == digest {
+			return true
 		}
 	}
-	return used, true
+	return false
+}
+
+func (s *site) uses(digest string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken != nil {
+		return true
+	}
+	if s.desired != nil && slices.ContainsFunc(s.desired.Desired.Revisions, func(r noon.DesiredRevision) bool { return r.Digest == digest }) {
+		return true
+	}
+	for _, i := range s.instances {
+		if i.live() && i.Digest == digest {
+			return true
+		}
+	}
+	return false
 }
 
 func (h *Host) tidyTasks(ctx context.Context) {

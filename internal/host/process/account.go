@@ -26,8 +26,10 @@ func lookUp(name string) (account, error) {
 	}
 	u, err := user.Lookup(name)
 	if err != nil {
-		return account{}, &noon.Error{Kind: noon.Invalid, Op: "become user", Subject: name, Err: err,
-			Hint: "Create the user on this machine, or change the service's user in noon.yaml."}
+		return account{}, &noon.Error{
+			Kind: noon.Invalid, Op: "become user", Subject: name, Err: err,
+			Hint: "Create the user on this machine, or change the service's user in noon.yaml.",
+		}
 	}
 	uid, uerr := strconv.Atoi(u.Uid)
 	gid, gerr := strconv.Atoi(u.Gid)
@@ -42,8 +44,10 @@ func lookUp(name string) (account, error) {
 		}
 	}
 	if a.change && os.Getuid() != 0 {
-		return account{}, &noon.Error{Kind: noon.Invalid, Op: "become user", Subject: name, Err: syscall.EPERM,
-			Hint: "Only root can start services as another user. Run noon serve as root, or leave the service's user out."}
+		return account{}, &noon.Error{
+			Kind: noon.Invalid, Op: "become user", Subject: name, Err: syscall.EPERM,
+			Hint: "Only root can start services as another user. Run noon serve as root, or leave the service's user out.",
+		}
 	}
 	return a, nil
 }

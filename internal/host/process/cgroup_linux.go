@@ -53,7 +53,8 @@ func (g *cgroup) settings() []setting {
 		const period = 100_000
 		quota := strconv.Itoa(max(1000, int(c*period)))
 		list = append(list, setting{
-			"cpu", "CPUs", map[string]string{"cpu.max": quota + " " + strconv.Itoa(period)},
+			"cpu", "CPUs",
+			map[string]string{"cpu.max": quota + " " + strconv.Itoa(period)},
 			map[string]string{"cpu.cfs_quota_us": quota},
 		})
 	}

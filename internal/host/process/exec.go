@@ -104,8 +104,10 @@ func become(d dir, faults *fault.Points) error {
 	}
 	where := filepath.Join(s.Root, s.Dir)
 	if err := os.Chdir(where); err != nil {
-		return &noon.Error{Kind: noon.Invalid, Op: "enter directory", Subject: where, Err: err,
-			Hint: "The service's dir must be a directory inside the release that its user may enter."}
+		return &noon.Error{
+			Kind: noon.Invalid, Op: "enter directory", Subject: where, Err: err,
+			Hint: "The service's dir must be a directory inside the release that its user may enter.",
+		}
 	}
 	env := environment(s, who, d.port())
 	path, err := find(s, env)
@@ -181,8 +183,10 @@ func find(s host.Spec, env []string) (string, error) {
 			}
 		}
 	}
-	return "", &noon.Error{Kind: noon.Invalid, Op: "start", Subject: name, Err: exec.ErrNotFound,
-		Hint: "It is in no directory of PATH on this machine. Install it, or put it into the release and write ./" + name + "."}
+	return "", &noon.Error{
+		Kind: noon.Invalid, Op: "start", Subject: name, Err: exec.ErrNotFound,
+		Hint: "It is in no directory of PATH on this machine. Install it, or put it into the release and write ./" + name + ".",
+	}
 }
 
 func executable(file string) bool {

@@ -64,8 +64,10 @@ func (k *keeper) instead(ctx context.Context, pid int, c *claim) (*life, error) 
 	if c != nil {
 		return k.adopt(ctx, *c)
 	}
-	return nil, &noon.Error{Kind: noon.Internal, Op: "start", Subject: k.spec.ID,
-		Err: fmt.Errorf("the child ended before it could record itself (%s)", describe(status)), Hint: "Is the disk of noon's data directory full or read-only? Its keeper.log says more."}
+	return nil, &noon.Error{
+		Kind: noon.Internal, Op: "start", Subject: k.spec.ID,
+		Err: fmt.Errorf("the child ended before it could record itself (%s)", describe(status)), Hint: "Is the disk of noon's data directory full or read-only? Its keeper.log says more.",
+	}
 }
 
 // fork makes the child in a session of its own. The pipe ends with exec.

@@ -31,8 +31,10 @@ func applyLimits(s host.Spec, l limits) error {
 	if s.Limits.Files > 0 {
 		n := rlimit(s.Limits.Files)
 		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &n); err != nil {
-			return &noon.Error{Kind: noon.Invalid, Op: "limit open files of", Subject: s.ID, Err: err,
-				Hint: fmt.Sprintf("This machine does not allow %d open files; ulimit -Hn shows how many it does.", s.Limits.Files)}
+			return &noon.Error{
+				Kind: noon.Invalid, Op: "limit open files of", Subject: s.ID, Err: err,
+				Hint: fmt.Sprintf("This machine does not allow %d open files; ulimit -Hn shows how many it does.", s.Limits.Files),
+			}
 		}
 	}
 	// The kernel counts processes per user: without a user of its own the

@@ -84,8 +84,10 @@ func (k *keeper) reserve() error {
 		err = atomicfile.Write(k.dir.path(portFile), []byte(strconv.Itoa(r.port)), 0o600)
 	}
 	if err != nil {
-		return &noon.Error{Kind: noon.Failure, Op: "reserve a port for", Subject: k.spec.ID, Err: err,
-			Hint: "Is the disk full, or are all ports in use? `ss -tan` shows who has them."}
+		return &noon.Error{
+			Kind: noon.Failure, Op: "reserve a port for", Subject: k.spec.ID, Err: err,
+			Hint: "Is the disk full, or are all ports in use? `ss -tan` shows who has them.",
+		}
 	}
 	k.dir.wake(eventsFIFO)
 	return nil

@@ -17,7 +17,7 @@ func TestReaderGivesLines(t *testing.T) {
 	t.Parallel()
 	base := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(base, "r")
+		dir, err := os.MkdirTemp(base, "r") //nolint:usetesting // one of many in it
 		if err != nil {
 			rt.Fatal(err)
 		}

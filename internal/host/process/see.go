@@ -3,7 +3,9 @@ package process
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 	"time"
@@ -143,8 +145,11 @@ func (k *keeper) finish(ctx context.Context, l *life, h hurry) ending {
 // failure is why the child could not become the process, nil if it did.
 func (k *keeper) failure() *noon.Error {
 	data, err := os.ReadFile(k.dir.path(failureFile))
-	if err != nil || len(data) == 0 {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(data) == 0 {
 		return nil
+	}
+	if err != nil {
+		k.log.Error("read why the instance did not start", "err", err)
 	}
 	var e noon.Error
 	if err := json.Unmarshal(data, &e); err != nil {

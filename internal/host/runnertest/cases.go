@@ -19,7 +19,8 @@ import (
 	"github.com/noon-deploy/noon/internal/host"
 )
 
-func exitCode(t *testing.T, b *Bench) {
+func exitCode(b *Bench) {
+	t := b.t
 	b.Order("p", nil, "say", "hello", "3")
 	s := b.Ended("p")
 	if s.Exit.Code != 3 || !s.Exit.Known || s.Exit.Reason != "exited with code 3" || s.Exit.At.IsZero() {
@@ -33,7 +34,8 @@ func exitCode(t *testing.T, b *Bench) {
 	}
 }
 
-func bySignal(t *testing.T, b *Bench) {
+func bySignal(b *Bench) {
+	t := b.t
 	b.Order("p", nil, "deaf")
 	b.Says("p", "deaf")
 	if err := syscall.Kill(b.Running("p").PID, syscall.SIGKILL); err != nil {
@@ -45,7 +47,8 @@ func bySignal(t *testing.T, b *Bench) {
 	}
 }
 
-func startedOnce(t *testing.T, b *Bench) {
+func startedOnce(b *Bench) {
+	t := b.t
 	trace := filepath.Join(b.Root, "trace")
 	b.Order("p", nil, "once", trace)
 	b.Order("p", nil, "once", trace)
@@ -67,7 +70,8 @@ func (b *Bench) stopAndEnd(id string) host.Status {
 	return b.Ended(id)
 }
 
-func environment(t *testing.T, b *Bench) {
+func environment(b *Bench) {
+	t := b.t
 	b.Order("p", func(s *host.Spec) { s.Port = true; s.Env = map[string]string{"A": "1", "B": "two words\nand a line"} }, "env")
 	s := b.Ended("p")
 	want := []string{"A=1", "B=two words", "and a line", "HOST=127.0.0.1", "PORT=" + strconv.Itoa(s.Port)}
@@ -76,7 +80,8 @@ func environment(t *testing.T, b *Bench) {
 	}
 }
 
-func stops(t *testing.T, b *Bench) {
+func stops(b *Bench) {
+	t := b.t
 	b.Order("p", nil, "wait")
 	b.Running("p")
 	b.Order("q", nil, "print", "1")
@@ -93,7 +98,8 @@ func stops(t *testing.T, b *Bench) {
 	}
 }
 
-func stopsDeaf(t *testing.T, b *Bench) {
+func stopsDeaf(b *Bench) {
+	t := b.t
 	b.Order("p", nil, "deaf")
 	b.Says("p", "deaf")
 	if err := b.Stop(t.Context(), "p", noon.Stop{Signal: "TERM", Grace: 50 * time.Millisecond}); err != nil {
@@ -105,7 +111,8 @@ func stopsDeaf(t *testing.T, b *Bench) {
 	}
 }
 
-func stopsBeforeStart(t *testing.T, b *Bench) {
+func stopsBeforeStart(b *Bench) {
+	t := b.t
 	b.End()
 	trace := filepath.Join(b.Root, "trace")
 	b.Order("p", nil, "once", trace)
@@ -122,7 +129,8 @@ func stopsBeforeStart(t *testing.T, b *Bench) {
 	}
 }
 
-func timesOut(t *testing.T, b *Bench) {
+func timesOut(b *Bench) {
+	t := b.t
 	b.Order("p", func(s *host.Spec) { s.Timeout = 100 * time.Millisecond }, "wait")
 	b.Order("q", func(s *host.Spec) { s.Timeout, s.Stop.Grace = 2*time.Second, 50*time.Millisecond }, "deaf")
 	if s := b.Ended("p"); !strings.HasPrefix(s.Exit.Reason, "timed out after 100ms") || s.Stopping {
@@ -133,9 +141,10 @@ func timesOut(t *testing.T, b *Bench) {
 	}
 }
 
-// family1: what a process has started ends with it, in a session of its own
+// familyEnds: what a process has started ends with it, in a session of its own
 // or not.
-func family1(t *testing.T, b *Bench) {
+func familyEnds(b *Bench) {
+	t := b.t
 	b.Order("p", nil, "family")
 	var children []int
 	Eventually(t, "two children", func() bool {
@@ -167,7 +176,8 @@ func Alive(pid int) bool {
 	return !strings.HasPrefix(state, "Z") && !strings.HasPrefix(state, "X")
 }
 
-func port(t *testing.T, b *Bench) {
+func port(b *Bench) {
+	t := b.t
 	b.Order("p", func(s *host.Spec) { s.Port = true }, "serve")
 	s := b.Await("p", "p has a port", func(s host.Status) bool { return s.Port != 0 && s.Step == host.Running })
 	url := "http://127.0.0.1:" + strconv.Itoa(s.Port) + "/"
@@ -221,7 +231,8 @@ func free(t *testing.T, port int) bool {
 	return l.Close() == nil
 }
 
-func restart(t *testing.T, b *Bench) {
+func restart(b *Bench) {
+	t := b.t
 	b.Order("p", nil, "tick", "300")
 	before := b.Running("p")
 	for range 3 {
@@ -256,7 +267,8 @@ func Numbered(t *testing.T, lines []string, n int) {
 	}
 }
 
-func endsWithout(t *testing.T, b *Bench) {
+func endsWithout(b *Bench) {
+	t := b.t
 	b.Order("p", nil, "deaf")
 	b.Says("p", "deaf")
 	pid := b.Running("p").PID
@@ -271,7 +283,8 @@ func endsWithout(t *testing.T, b *Bench) {
 	}
 }
 
-func cannotStart(t *testing.T, b *Bench) {
+func cannotStart(b *Bench) {
+	t := b.t
 	plain := filepath.Join(b.Root, "plain")
 	broken := filepath.Join(b.Root, "broken")
 	garbage := filepath.Join(b.Root, "garbage")
@@ -308,7 +321,8 @@ func cannotStart(t *testing.T, b *Bench) {
 	}
 }
 
-func outputs(t *testing.T, b *Bench) {
+func outputs(b *Bench) {
+	t := b.t
 	b.Order("p", nil, "print", "1000")
 	b.Says("p", "printed")
 	for n, want := range map[int][]string{0: nil, 1: {"printed"}, 2: {"line 999", "printed"}} {
@@ -345,7 +359,8 @@ func outputs(t *testing.T, b *Bench) {
 	}
 }
 
-func follows(t *testing.T, b *Bench) {
+func follows(b *Bench) {
+	t := b.t
 	b.Order("p", nil, "tick", "100")
 	var lines []string
 	done := make(chan error, 1)
@@ -373,7 +388,8 @@ func follows(t *testing.T, b *Bench) {
 	}
 }
 
-func remains(t *testing.T, b *Bench) {
+func remains(b *Bench) {
+	t := b.t
 	b.Order("p", nil, "wait")
 	b.Says("p", "waiting")
 	Kind(t, b.Release(t.Context(), "p"), noon.Conflict)
@@ -399,7 +415,8 @@ func remains(t *testing.T, b *Bench) {
 	}
 }
 
-func unknown(t *testing.T, b *Bench) {
+func unknown(b *Bench) {
+	t := b.t
 	ctx := t.Context()
 	none := func(host.Line) error { return nil }
 	Kind(t, b.Stop(ctx, "nobody", noon.Stop{}), noon.NotFound)

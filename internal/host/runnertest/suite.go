@@ -24,7 +24,7 @@ func Conform(t *testing.T, open Open) {
 	t.Helper()
 	cases := []struct {
 		name string
-		run  func(*testing.T, *Bench)
+		run  func(*Bench)
 	}{
 		{"exit code", exitCode},
 		{"signal", bySignal},
@@ -34,7 +34,7 @@ func Conform(t *testing.T, open Open) {
 		{"stop what is deaf", stopsDeaf},
 		{"stop before start", stopsBeforeStart},
 		{"timeout", timesOut},
-		{"family", family1},
+		{"family", familyEnds},
 		{"port", port},
 		{"restart", restart},
 		{"ends without a runner", endsWithout},
@@ -47,7 +47,7 @@ func Conform(t *testing.T, open Open) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			c.run(t, NewBench(t, open))
+			c.run(NewBench(t, open))
 		})
 	}
 }
