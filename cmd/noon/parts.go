@@ -2,13 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/noon-deploy/noon/internal/api"
 	"github.com/noon-deploy/noon/internal/cli"
 	"github.com/noon-deploy/noon/internal/daemon"
+	"github.com/noon-deploy/noon/internal/demo"
 	"github.com/noon-deploy/noon/internal/fault"
 	"github.com/noon-deploy/noon/internal/host/process"
 )
@@ -24,7 +28,28 @@ func parts() cli.Parts {
 		Doctor: func(ctx context.Context, o cli.ServeOptions) []api.Finding {
 			return daemon.Doctor(ctx, daemon.Options{Paths: daemon.Paths{Data: o.Data, Run: o.Run}, Listen: o.Listen, Version: o.Version})
 		},
+		Demo: play,
 	}
+}
+
+// play plays the demo and prints its report. What is told meanwhile goes to
+// stderr where stdout is for the report alone.
+func play(ctx context.Context, o cli.DemoOptions) error {
+	progress := o.Stdout
+	switch {
+	case o.Quiet:
+		progress = io.Discard
+	case o.JSON:
+		progress = o.Stderr
+	}
+	r, err := demo.Run(ctx, demo.Options{
+		Binary: o.Binary, For: time.Duration(o.Seconds) * time.Second, Rate: o.Rate, Keep: o.Keep,
+		Version: o.Version, Environ: os.Environ(), Progress: progress, Started: time.Now(),
+	})
+	if r == nil {
+		return err
+	}
+	return errors.Join(r.Write(o.Stdout, o.JSON), err, r.Err())
 }
 
 func with(run func(context.Context, daemon.Options) error) func(context.Context, cli.ServeOptions) error {

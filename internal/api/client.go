@@ -174,10 +174,26 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, body
 		return err
 	}
 	defer res.Body.Close()
-	if err := json.NewDecoder(res.Body).Decode(out); err != nil && !errors.Is(err, io.EOF) {
+	data, err := io.ReadAll(res.Body)
+	if err != nil {
+		return cutOff(ctx, err)
+	}
+	if err := json.Unmarshal(data, out); err != nil {
 		return fmt.Errorf("read answer of the controller: %w", err)
 	}
 	return nil
+}
+
+// cutOff is the error of an answer whose rest never came: the controller has
+// gone away in the middle of it.
+func cutOff(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return &noon.Error{
+		Kind: noon.Unavailable, Op: "read answer of the controller", Err: fmt.Errorf("the controller went away: %w", err),
+		Hint: "It goes on by itself when it is back; `noon status` tells.",
+	}
 }
 
 func (c *Client) roundTrip(ctx context.Context, method, path string, q url.Values, body io.Reader) (*http.Response, error) {
@@ -209,7 +225,7 @@ func (c *Client) roundTrip(ctx context.Context, method, path string, q url.Value
 func readError(res *http.Response) error {
 	data, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	if err != nil {
-		return fmt.Errorf("read error of the controller: %w", err)
+		return cutOff(res.Request.Context(), err)
 	}
 	var e noon.Error
 	if json.Unmarshal(data, &e) != nil || e.Kind == "" {
@@ -240,7 +256,7 @@ func stream[T any](ctx context.Context, c *Client, path string, q url.Values, se
 			return nil
 		}
 		if err != nil {
-			return &noon.Error{Kind: noon.Unavailable, Op: "watch", Err: fmt.Errorf("the controller went away: %w", err), Hint: "It goes on by itself when it is back; `noon status` tells."}
+			return cutOff(ctx, err)
 		}
 	}
 }

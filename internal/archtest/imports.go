@@ -51,7 +51,7 @@ func Rows() []Row {
 		{"internal/web/...", leaves, []string{"database/sql", "os/exec"}, "a face translates; it asks for what it needs through interfaces it declares"},
 		{"internal/tui/...", []string{".", "internal/api"}, []string{"net", "database/sql", "os/exec"}, "tui draws what it is given: values of the vocabulary and answers of the API"},
 		{"internal/load/...", []string{"."}, []string{"os/exec"}, "customers know the app, not what deploys it"},
-		{"internal/demo/...", append(leaves, "internal/api/...", "internal/load/..."), []string{"database/sql"}, "the demo uses noon as a user does: through the API and the binary"},
+		{"internal/demo/...", append(leaves, "internal/api/...", "internal/load/...", "examples/shop/releases"), []string{"database/sql"}, "the demo uses noon as a user does: through the API and the binary"},
 		{"internal/daemon/...", []string{".", "internal/..."}, []string{"github.com/spf13/cobra"}, "the composition root sees all"},
 		{"internal/cli/...", append(leaves, "internal/api/...", "internal/manifest/...", "internal/release", "internal/tui/...", "internal/daemon/...", "internal/demo/..."), []string{"database/sql"}, "the CLI is a client of the API and reads and builds the checkout it is called in; what runs is wired in daemon"},
 		{"cmd/noon", []string{"internal/cli/...", "internal/api", "internal/daemon", "internal/demo", "internal/fault", "internal/host/process"}, nil, "main hands the parts of the daemon to the CLI, and does nothing else"},

@@ -148,7 +148,7 @@ func (f *face) doctor(ctx context.Context, flags serveFlags) error {
 	if err != nil {
 		return err
 	}
-	findings := append(f.parts.Doctor(ctx, o), f.askDoctor(ctx)...)
+	findings := f.findings(ctx, o)
 	if err := f.emit(list(findings), func(p tui.Page) string { return p.Findings(findings) }); err != nil {
 		return err
 	}
@@ -167,56 +167,66 @@ func (f *face) doctor(ctx context.Context, flags serveFlags) error {
 	return nil
 }
 
-// askDoctor adds what the controller finds; that there is none is a finding
-// too.
-func (f *face) askDoctor(ctx context.Context) []api.Finding {
+// findings are the controller's, which looks at its own directories. Where it
+// can not be reached this process looks; that there is none is a finding too.
+func (f *face) findings(ctx context.Context, o ServeOptions) []api.Finding {
 	c, err := f.api()
 	var found []api.Finding
 	if err == nil {
 		found, err = c.Doctor(ctx)
 	}
 	if err != nil {
-		return []api.Finding{{Subject: "controller", Detail: err.Error(), Hint: noon.HintOf(err)}}
+		found = append(f.parts.Doctor(ctx, o), api.Finding{Subject: "controller", Detail: err.Error(), Hint: noon.HintOf(err)})
 	}
 	return found
 }
 
 // DemoOptions is what the demo needs to know.
 type DemoOptions struct {
-	Seconds int  // how long it may take, about
-	JSON    bool // print the report as one JSON object
+	Seconds int     // how long customers come, about
+	Rate    float64 // journeys of customers a second; 0: what the machine takes with ease
+	Keep    bool    // keep the directory
+	JSON    bool    // print the report as one JSON object
+	Quiet   bool
 	Binary  string
 	Color   bool
 	Stdout  io.Writer
 	Stderr  io.Writer
+	Version string
 }
 
 func (f *face) demoCommand() *cobra.Command {
-	seconds := 40
+	o := DemoOptions{Seconds: 40}
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Watch releases of a shop come and go under load, with everything killed",
 		Long: `demo runs a real small shop in a temporary directory, lets customers buy in it,
 and meanwhile deploys, rolls back, tries releases that are broken, kills parts
 of noon and upgrades it. It ends with a report of what was lost. It needs no
-root and leaves nothing behind.`,
+root and leaves nothing behind. The whole of it is always played; what is left
+of the time is spent on more rounds of it.`,
 		Args: args(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if f.parts.Demo == nil {
 				return missingPart("demo")
 			}
-			if seconds < 1 {
-				return usage(c.CommandPath(), fmt.Errorf("--seconds is %d and must be at least 1", seconds))
+			if o.Seconds < 1 {
+				return usage(c.CommandPath(), fmt.Errorf("--seconds is %d and must be at least 1", o.Seconds))
+			}
+			if o.Rate < 0 {
+				return usage(c.CommandPath(), fmt.Errorf("--rate is %v and must not be negative", o.Rate))
 			}
 			binary, err := f.binary("")
 			if err != nil {
 				return err
 			}
-			return f.parts.Demo(c.Context(), DemoOptions{
-				Seconds: seconds, JSON: f.flags.json, Binary: binary, Color: f.page().Color, Stdout: f.Stdout, Stderr: f.Stderr,
-			})
+			o.JSON, o.Quiet, o.Binary, o.Color = f.flags.json, f.flags.quiet, binary, f.page().Color
+			o.Stdout, o.Stderr, o.Version = f.Stdout, f.Stderr, f.Version
+			return f.parts.Demo(c.Context(), o)
 		},
 	}
-	c.Flags().IntVar(&seconds, "seconds", seconds, "how long it may take, about")
+	c.Flags().IntVar(&o.Seconds, "seconds", o.Seconds, "how long customers come, about")
+	c.Flags().Float64Var(&o.Rate, "rate", 0, "customers a second (default: what the machine takes with ease)")
+	c.Flags().BoolVar(&o.Keep, "keep", false, "keep the directory with everything in it")
 	return c
 }

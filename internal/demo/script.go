@@ -1,0 +1,318 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/api"
+)
+
+// How a deployment of the script has to end.
+const (
+	good = "live"
+	back = "came back"
+)
+
+// moveLimit bounds one deployment with everything that is done to it.
+const moveLimit = 5 * time.Minute
+
+// move is one deployment or rollback of the script.
+type move struct {
+	args []string // of the command line
+	from string   // release that is live before, "" none
+	to   string   // release that the command asks for
+	want string   // good or back
+	what string   // for people
+
+	when *moment                               // when disturb is done
+	hit  func(context.Context) (string, error) // disturbs it; says what it has done
+}
+
+// moment is a line of the journal.
+type moment struct {
+	kind    noon.EventKind
+	subject string
+	state   noon.StateKind
+}
+
+// String tells the moment as the journal does.
+func (m moment) String() string {
+	if m.subject == "enter" {
+		return fmt.Sprintf("at %q %s", m.kind, m.state.Label())
+	}
+	return fmt.Sprintf("at %q %s", m.kind, m.subject)
+}
+
+func (m *moment) is(d noon.Deployment, e noon.Event) bool {
+	return m != nil && e.Kind == m.kind && e.Subject == m.subject && e.State < len(d.Plan.States) && d.Plan.States[e.State].Kind == m.state
+}
+
+// script is what happens while customers are there: once the whole of it, then
+// rounds of it until the time is over.
+func (d *demo) script(ctx context.Context) error {
+	for _, act := range d.acts() {
+		if err := act(ctx); err != nil {
+			return err
+		}
+	}
+	rounds := d.moments()
+	for n := 0; time.Since(d.book.opened) < d.opts.For; n++ {
+		if err := d.rollback(ctx); err != nil {
+			return err
+		}
+		m := d.again()
+		if n%2 == 1 {
+			m = d.killed(rounds[n/2%len(rounds)])
+		}
+		if err := d.deploy(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// again is the deployment of r2 that everything is tried on.
+func (d *demo) again() move {
+	return move{args: []string{"deploy", "r2"}, from: "r1", to: "r2", want: good, what: "deploy r2"}
+}
+
+func (d *demo) acts() []func(context.Context) error {
+	run := func(m move) func(context.Context) error {
+		return func(ctx context.Context) error { return d.deploy(ctx, m) }
+	}
+	return []func(context.Context) error{
+		run(d.again()),
+		d.rollback,
+		run(d.again()),
+		run(move{args: []string{"deploy", "r3"}, from: "r2", to: "r3", want: back, what: "try r3, which is never ready"}),
+		run(move{args: []string{"deploy", "r4"}, from: "r2", to: "r4", want: back, what: "try r4, whose checkout is broken"}),
+		d.rollback,
+		run(d.killed(d.moments()[0])),
+		d.rollback,
+		run(d.killedHost()),
+		d.upgradeToCopy,
+		d.rollback,
+		run(d.upgraded()),
+	}
+}
+
+// moments are those at which the controller is killed, one in each round.
+func (d *demo) moments() []moment {
+	return []moment{
+		{noon.Intent, "enter", noon.Staged},
+		{noon.Intent, "enter", noon.Switched},
+		{noon.Intent, "migrate db", noon.Prepared},
+		{noon.Done, "enter", noon.Switched},
+		{noon.Intent, "enter", noon.Prepared},
+		{noon.Done, "enter", noon.Staged},
+	}
+}
+
+// killed is a deployment in whose middle the controller is killed.
+func (d *demo) killed(at moment) move {
+	m := d.again()
+	m.what, m.when = "deploy r2, controller killed", &at
+	m.hit = func(ctx context.Context) (string, error) {
+		pid, err := d.serve.kill()
+		if err != nil {
+			return "", fmt.Errorf("kill the controller: %w", err)
+		}
+		d.book.count(&d.book.counts.crashes)
+		return fmt.Sprintf("kill -9  the controller, process %d, %s", pid, at), nil
+	}
+	return m
+}
+
+// killedHost is a deployment in whose middle the host part is killed.
+func (d *demo) killedHost() move {
+	m := d.again()
+	m.what, m.when = "deploy r2, host part killed", &moment{noon.Done, "enter", noon.Staged}
+	m.hit = func(ctx context.Context) (string, error) {
+		h, err := d.healthy(ctx)
+		if err != nil {
+			return "", err
+		}
+		pid := h.Identities["host"]
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			return "", fmt.Errorf("kill the host part: %w", err)
+		}
+		d.book.count(&d.book.counts.crashes)
+		return fmt.Sprintf("kill -9  the host part, process %d, %s", pid, m.when), nil
+	}
+	return m
+}
+
+// upgraded is a deployment in whose middle noon itself is replaced.
+func (d *demo) upgraded() move {
+	m := d.again()
+	m.what, m.when = "deploy r2, noon upgraded", &moment{noon.Intent, "enter", noon.Staged}
+	m.hit = func(ctx context.Context) (string, error) { return d.upgrade(ctx, d.opts.Binary) }
+	return m
+}
+
+// upgradeToCopy replaces noon by a copy of itself while nothing is deployed.
+func (d *demo) upgradeToCopy(ctx context.Context) error {
+	start := time.Now()
+	path, err := d.copyBinary()
+	if err != nil {
+		return err
+	}
+	said, err := d.upgrade(ctx, path)
+	if err != nil {
+		return err
+	}
+	d.say.line("%s", said)
+	d.book.step(Step{AtMS: d.book.at(start), What: "upgrade noon", Kind: StepUpgrade, MS: millis(time.Since(start)), Outcome: "done", Expected: true})
+	return d.served(ctx, "r2")
+}
+
+func (d *demo) upgrade(ctx context.Context, binary string) (string, error) {
+	before, err := d.healthy(ctx)
+	if err != nil {
+		return "", err
+	}
+	d.serve.use(binary)
+	if err := d.noon.must(ctx, "", nil, "upgrade", "--binary", binary, "--yes"); err != nil {
+		return "", err
+	}
+	err = await(ctx, "every part to be the new binary", partLimit, func(ctx context.Context) (bool, error) {
+		h, err := d.client.Health(ctx)
+		return err == nil && h.StartedAt.After(before.StartedAt) && h.Identities["host"] != before.Identities["host"] && h.Identities["host"] != 0 &&
+			h.Identities["proxy"] != before.Identities["proxy"] && h.Identities["proxy"] != 0, err
+	})
+	if err != nil {
+		return "", err
+	}
+	d.book.count(&d.book.counts.upgrades)
+	return "upgrade  controller, host part and proxy go on as " + binary, nil
+}
+
+// rollback goes from r2 back to r1 and measures how long r2 still answered.
+func (d *demo) rollback(ctx context.Context) error {
+	return d.deploy(ctx, move{args: []string{"rollback"}, from: "r2", to: "r1", want: good, what: "rollback to r1"})
+}
+
+// deploy runs a deployment or rollback and looks at what becomes of it.
+func (d *demo) deploy(ctx context.Context, m move) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, moveLimit, fmt.Errorf("%s: not done within %s", m.what, moveLimit))
+	defer cancel()
+	last, err := d.newest(ctx)
+	if err != nil {
+		return err
+	}
+	if m.want == good {
+		d.allow(m.from, m.to)
+	}
+	var e ended
+	commanded := make(chan error, 1)
+	following, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		var err error
+		e, err = d.noon.run(ctx, "", append(m.args, "--yes", "--json")...)
+		if err == nil && e.code != 0 && len(e.stdout) == 0 {
+			err = e.failure()
+		}
+		if err != nil {
+			stop() // there is no deployment to follow
+		}
+		commanded <- err
+	}()
+	w := &watch{demo: d, move: m}
+	view, ferr := d.follow(following, last, func(dep noon.Deployment, ev noon.Event) { w.see(ctx, dep, ev) })
+	werr := w.wait()
+	if err := <-commanded; err != nil {
+		return err
+	}
+	if ferr != nil {
+		return ferr
+	}
+	if werr != nil {
+		return werr
+	}
+	return d.conclude(ctx, m, e, view, w)
+}
+
+// conclude compares how a deployment ended with how it has to.
+func (d *demo) conclude(ctx context.Context, m move, e ended, v api.DeploymentView, w *watch) error {
+	live := m.to
+	if !v.Status.Good() {
+		live = m.from
+	}
+	d.allow(live)
+	d.book.live(live)
+	if err := d.served(ctx, live); err != nil {
+		return err
+	}
+	problem := d.judge(ctx, m, e, v, w, live)
+	s := Step{
+		AtMS: d.book.at(e.started), What: m.what, Kind: StepDeploy, Release: m.to, MS: millis(e.finished.Sub(e.started)),
+		Disturbed: w.done, Outcome: string(v.Status), Expected: problem == "",
+	}
+	if v.Error != nil {
+		s.Reason = firstLine(v.Error.Error())
+	}
+	if v.Plan.Kind == noon.PlanRollback {
+		s.Kind = StepRollback
+		d.book.count(&d.book.counts.rollbacks)
+		d.leftBehind(&s, m, e)
+	} else {
+		d.book.count(&d.book.counts.deploys)
+	}
+	d.book.step(s)
+	if m.when == nil && m.want == good && m.from != "" && s.Kind == StepDeploy {
+		d.book.undisturbed(v)
+	}
+	d.say.line("%s", s.line())
+	if problem != "" {
+		d.book.unexpected("%s: %s", m.what, problem)
+		d.say.line("         NOT as expected: %s", problem)
+	}
+	return nil
+}
+
+// judge tells what of a deployment was not as it has to be, "" nothing.
+func (d *demo) judge(ctx context.Context, m move, e ended, v api.DeploymentView, w *watch, live string) string {
+	wantCode, wantStatus := 0, v.Status.Good()
+	if m.want == back {
+		wantCode, wantStatus = 1, v.Status == noon.Returned
+	}
+	var said api.DeploymentView
+	sites, err := d.client.Status(ctx, d.site.App)
+	switch {
+	case !wantStatus:
+		return fmt.Sprintf("%s ended as %s instead of %s: %v", v.Name(), v.Status, m.want, v.Error)
+	case e.code != wantCode:
+		return fmt.Sprintf("exit code %d instead of %d: %s", e.code, wantCode, firstLine(e.stderr))
+	case json.Unmarshal(e.stdout, &said) != nil || said.ID != v.ID || said.Status != v.Status:
+		return fmt.Sprintf("the command told of %s %s instead of %s %s", said.Name(), said.Status, v.Name(), v.Status)
+	case m.when != nil && w.done == "":
+		return "it was never at the moment at which it was to be disturbed"
+	case err != nil:
+		return "status: " + err.Error()
+	case len(sites) != 1 || releaseOf(sites[0].Live) != live:
+		return fmt.Sprintf("live is %+v instead of %s", sites, live)
+	}
+	return ""
+}
+
+// leftBehind measures a rollback: from the command to the last answer of the
+// release that was left.
+func (d *demo) leftBehind(s *Step, m move, e ended) {
+	took := max(d.customers.Result().LastAnswer[m.from].Sub(e.started), 0)
+	s.LastAnswerMS = millis(took)
+	d.book.mu.Lock()
+	defer d.book.mu.Unlock()
+	d.book.rollbacks = append(d.book.rollbacks, took)
+}
+
+// allow tells the customers which releases may answer them from now on.
+func (d *demo) allow(releases ...string) {
+	if d.customers != nil {
+		d.customers.SetAllowed(releases...)
+	}
+}
