@@ -261,7 +261,7 @@ func TestParts(t *testing.T) {
 		{t.Context(), []string{"exec-instance", "x"}, result{code: 51}},
 		{t.Context(), []string{"host"}, result{code: 7, stderr: "noon: host broke\n"}},
 		{ended, []string{"proxy"}, result{}},
-		{t.Context(), []string{"doctor"}, result{stdout: "✓ git\n✓ ledger\n"}},
+		{t.Context(), []string{"doctor"}, result{stdout: "✓ ledger\n"}},
 		{t.Context(), []string{"demo", "--seconds=7", "--json"}, result{stdout: "report\n"}},
 	} {
 		p, end := process(socket, c.args...)
