@@ -52,6 +52,9 @@ func kills(t *testing.T) int {
 	return killsInCI
 }
 
+// patience is how long a part may die at the same point before it is mended.
+const patience = 1500 * time.Millisecond
+
 // recovery is how long a deployment may take to end after the last restart.
 const recovery = 10 * time.Second
 
@@ -68,13 +71,18 @@ type crasher struct {
 	killed  map[string]int // part → times
 	last    time.Time      // of the last kill or restart
 	deploys int
+	took    time.Duration // from the last kill to the end of a deployment
 	longest time.Duration
 }
 
 // crashApp has something of everything: services with and without users, a
 // migration, hooks at every moment, none of which may be run twice.
 func crashApp(mode, hook string) recipe {
-	return recipe{mode: mode, instances: 2, ready: "{http: /healthz, interval: 20ms, timeout: 900ms}", services: "worker: {command: ./app worker}", top: `
+	limit := "20s" // kills take of it
+	if mode == "unready" {
+		limit = "900ms"
+	}
+	return recipe{mode: mode, instances: 2, ready: "{http: /healthz, interval: 20ms, timeout: " + limit + "}", services: "worker: {command: ./app worker}", top: `
 stores:
   db: {kind: files, coexistence: shared, migrate: {command: ./app task migrate, idempotent: false}, compatible: true}
 hooks:
@@ -219,12 +227,17 @@ func (c *crasher) arm(variable, point string) {
 	c.armed = variable + "=" + point
 }
 
+func (c *crasher) arms() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.armed
+}
+
 // persistent reports whether a part dies at the same point again after it was
 // restarted.
 func (c *crasher) persistent() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return strings.HasPrefix(c.armed, "NOON_FAULT_HOST=") || strings.HasPrefix(c.armed, "NOON_FAULT_KEEPER=")
+	armed := c.arms()
+	return strings.HasPrefix(armed, "NOON_FAULT_HOST=") || strings.HasPrefix(armed, "NOON_FAULT_KEEPER=")
 }
 
 func (c *crasher) died(part string) {
@@ -283,12 +296,18 @@ func (c *crasher) deploy() {
 	began := time.Now()
 	req := c.next()
 	d := c.request(req)
-	c.t.Logf("%s %s: %s", d.Name(), req.Kind, req.Release)
-	disarm := time.Now().Add(3 * time.Second)
-	end := c.await(d.ID, disarm, began)
+	armed := c.arms()
+	end := c.await(d.ID, time.Now().Add(patience), began)
 	c.deploys++
+	c.t.Logf("%s %s %s: %s after %s, %s after the last kill (%s)", d.Name(), req.Kind, req.Release, end.Status,
+		time.Since(began).Round(time.Millisecond), c.took.Round(time.Millisecond), armed)
 	if c.t.Failed() {
 		return
+	}
+	if c.took > 3*time.Second {
+		for _, e := range end.Events {
+			c.t.Logf("  %s %s %s %s", e.At.Format("05.000"), e.Kind, e.Subject, e.Detail)
+		}
 	}
 	c.check(req, end)
 	c.users.good()
@@ -353,11 +372,8 @@ func (c *crasher) await(id int64, disarm, began time.Time) api.DeploymentView {
 		if err == nil && d.Status.Ended() && d.Status != noon.Warm {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			took := time.Since(c.last)
-			if began.After(c.last) {
-				took = time.Since(began)
-			}
-			c.longest = max(c.longest, took)
+			c.took = min(time.Since(c.last), time.Since(began))
+			c.longest = max(c.longest, c.took)
 			return d
 		}
 		if err == nil && d.Status == noon.Paused {
@@ -517,6 +533,7 @@ func (m *machine) noLitter(live map[string]bool) error {
 	for _, e := range entries {
 		_, err := os.Stat(filepath.Join(m.data, "host", "run", e.Name(), "exit.json"))
 		switch {
+		case strings.HasPrefix(e.Name(), ".") && young(e):
 		case strings.HasPrefix(e.Name(), "."):
 			return fmt.Errorf("host/run/%s is left over", e.Name())
 		case live[e.Name()]:
@@ -534,6 +551,13 @@ func (m *machine) noLitter(live map[string]bool) error {
 		err = fmt.Errorf("left in TMPDIR: %v", tmp)
 	}
 	return err
+}
+
+// young is what somebody may still be making or removing: it is cleared away
+// after a while.
+func young(e os.DirEntry) bool {
+	info, err := e.Info()
+	return err != nil || time.Since(info.ModTime()) < 3*time.Minute
 }
 
 // answers wants ten visitors to meet that release.
