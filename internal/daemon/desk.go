@@ -199,17 +199,31 @@ func (d *desk) previousGood(ctx context.Context, site noon.Site, live noon.Revis
 	}
 }
 
-// lastConfig finds the configuration a release last served users with, or the
-// newest if it never did.
-func (d *desk) lastConfig(ctx context.Context, site noon.Site, release int) (int, error) {
+// lastConfig finds the configuration a release last served users with and was
+// not left by a rollback; failing that, one that was left, then the live one,
+// then the newest. It agrees with previousGood about where a rollback goes that
+// names no release.
+func (d *desk) lastConfig(ctx context.Context, site noon.Site, release int, live noon.Revision) (int, error) {
 	list, err := d.Deployments(ctx, ledger.Query{Site: &site})
 	if err != nil {
 		return 0, err
 	}
+	left := noon.Revision{}
 	for _, dep := range list {
-		if dep.Plan.To.Release == release && (dep.Status.Good() || dep.Status == noon.Reverted) {
-			return dep.Plan.To.Config, nil
+		to := dep.Plan.To
+		switch {
+		case to.Release != release || to == live:
+		case dep.Status.Good():
+			return to.Config, nil
+		case dep.Status == noon.Reverted && left.IsZero():
+			left = to
 		}
+	}
+	if left.IsZero() && live.Release == release {
+		left = live
+	}
+	if !left.IsZero() {
+		return left.Config, nil
 	}
 	config, err := d.LatestConfig(ctx, site)
 	return config.Version, err

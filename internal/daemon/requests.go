@@ -64,7 +64,7 @@ func (c *Controller) request(ctx context.Context, req api.DeployRequest) (noon.D
 	}
 	d.Plan.To = noon.Revision{Release: number, Config: config.Version}
 	if d.Plan.Kind == noon.PlanRollback {
-		d.Plan.To.Config, err = c.desk.lastConfig(ctx, req.Site, number)
+		d.Plan.To.Config, err = c.desk.lastConfig(ctx, req.Site, number, now.Live())
 	}
 	return d, err
 }

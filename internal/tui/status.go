@@ -137,7 +137,8 @@ func (p Page) Instances(sites []api.SiteStatus) string {
 }
 
 // instances draws the instances of a site; of those that have exited only the
-// newest at each place, since the others are history.
+// newest at each place, since the others are history. How the one before ended
+// is told of the one that runs in its place.
 func (p Page) instances(s api.SiteStatus) string {
 	rows := [][]string{{"INSTANCE", "HOST", "REVISION", "PHASE", "UP", "STARTS", "PID", "ADDRESS", "LAST EXIT"}}
 	var notes strings.Builder
@@ -216,6 +217,11 @@ func newest(list []noon.Instance) []noon.Instance {
 			out = append(out, i)
 		}
 	}
+	for n := range out {
+		if out[n].Exit == nil {
+			out[n].Exit = exitBefore(list, out[n])
+		}
+	}
 	slices.SortStableFunc(out, func(a, b noon.Instance) int {
 		return cmp.Or(
 			cmp.Compare(b.Revision.Release, a.Revision.Release), cmp.Compare(b.Revision.Config, a.Revision.Config),
@@ -223,6 +229,20 @@ func newest(list []noon.Instance) []noon.Instance {
 		)
 	})
 	return out
+}
+
+// exitBefore is how the incarnation before this one ended, nil if that is not
+// known any more.
+func exitBefore(list []noon.Instance, i noon.Instance) *noon.Exit {
+	var exit *noon.Exit
+	newest := 0
+	for _, o := range list {
+		same := o.Revision == i.Revision && o.Service == i.Service && o.Index == i.Index
+		if same && o.Exit != nil && o.Incarnation < i.Incarnation && o.Incarnation > newest {
+			exit, newest = o.Exit, o.Incarnation
+		}
+	}
+	return exit
 }
 
 func firstLine(s string) string {
