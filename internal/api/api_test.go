@@ -22,7 +22,7 @@ import (
 var site = noon.Site{App: "shop", Environment: "production"}
 
 // serve runs a controller behind a unix socket and returns a client for it.
-func serve(t *testing.T, c api.Controller) (*api.Client, string) {
+func serve(t *testing.T, c api.Controller) *api.Client {
 	t.Helper()
 	handler, err := api.NewHandler(c)
 	if err != nil {
@@ -43,14 +43,14 @@ func serve(t *testing.T, c api.Controller) (*api.Client, string) {
 	t.Cleanup(srv.Close)
 	client := api.NewClient(socket)
 	t.Cleanup(client.Close)
-	return client, socket
+	return client
 }
 
 func TestErrorsArriveWhole(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []noon.ErrorKind{noon.Invalid, noon.NotFound, noon.Conflict, noon.Stale, noon.Failure, noon.Unavailable, noon.Internal} {
 		want := &noon.Error{Kind: kind, Op: "deploy", Subject: "r7", Err: errors.New("no such release"), Hint: "Look again."}
-		client, _ := serve(t, api.Controller{Deploy: func(context.Context, api.DeployRequest) (noon.Deployment, error) {
+		client := serve(t, api.Controller{Deploy: func(context.Context, api.DeployRequest) (noon.Deployment, error) {
 			return noon.Deployment{}, want
 		}})
 		_, err := client.Deploy(t.Context(), api.DeployRequest{Site: site})
@@ -66,7 +66,7 @@ func TestRequestsArriveWhole(t *testing.T) {
 	var line api.LogQuery
 	var changes []api.ConfigChange
 	var upload string
-	client, _ := serve(t, api.Controller{
+	client := serve(t, api.Controller{
 		Deploy: func(_ context.Context, req api.DeployRequest) (noon.Deployment, error) {
 			got = req
 			return noon.Deployment{ID: 7, Site: req.Site, Status: noon.Queued}, nil
@@ -110,7 +110,7 @@ func TestRequestsArriveWhole(t *testing.T) {
 func TestStreamEndsWithTheClient(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{})
-	client, _ := serve(t, api.Controller{Watch: func(ctx context.Context, _ int64, see func(api.DeploymentView) error) error {
+	client := serve(t, api.Controller{Watch: func(ctx context.Context, _ int64, see func(api.DeploymentView) error) error {
 		defer close(ended)
 		if err := see(api.DeploymentView{}); err != nil {
 			return err

@@ -217,7 +217,7 @@ func (c *Client) roundTrip(ctx context.Context, method, path string, q url.Value
 	}
 	if res.StatusCode >= 300 {
 		defer res.Body.Close()
-		return nil, readError(res)
+		return nil, readError(res) //nolint:contextcheck // the answer is there; reading it ends with its context
 	}
 	return res, nil
 }

@@ -78,7 +78,7 @@ func (c *client) start(ctx context.Context, q request) (response *http.Response,
 	if err := conn.SetDeadline(time.Now().Add(c.timeout)); err != nil {
 		return nil, nil, err
 	}
-	release := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // it fails on a closed connection, which is as good
+	release := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	fail := func(err error) (*http.Response, func(), error) {
 		release()
 		c.close()
@@ -122,7 +122,7 @@ func (c *client) connect(ctx context.Context) error {
 
 func (c *client) close() {
 	if c.conn != nil {
-		c.conn.Close() //nolint:errcheck,gosec // nothing is waiting to be written
+		c.conn.Close() //nolint:gosec // nothing is waiting to be written
 		c.conn, c.in = nil, nil
 	}
 }

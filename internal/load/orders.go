@@ -31,7 +31,7 @@ func OrdersInFile(path string) Orders {
 		if err != nil {
 			return err
 		}
-		defer rows.Close() //nolint:errcheck // Err below tells what went wrong
+		defer rows.Close()
 		for rows.Next() {
 			var o StoredOrder
 			if err := rows.Scan(&o.ID, &o.Key, &o.Email, &o.Attempts, &o.Handled); err != nil {
@@ -90,7 +90,7 @@ func ordersAfter(ctx context.Context, asker *http.Client, base, host, token stri
 	if err != nil {
 		return page, err
 	}
-	defer answer.Body.Close() //nolint:errcheck // it was only read
+	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		return page, fmt.Errorf("GET %s: %s", address, answer.Status)
 	}

@@ -48,6 +48,7 @@ type schedule struct {
 }
 
 func newSchedule(t *testing.T, seed uint64) *schedule {
+	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a seed is wanted
 	behaviors := map[int]world.Behavior{}
 	for n := 1; n <= 9; n++ {

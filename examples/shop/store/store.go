@@ -101,7 +101,7 @@ func (s *Store) change(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) 
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	defer tx.Rollback() //nolint:errcheck // it fails after Commit, and there is nothing to do otherwise
+	defer tx.Rollback()
 	if err := do(tx); err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func rows(ctx context.Context, db querier, scan func(*sql.Rows) error, query str
 	if err != nil {
 		return err
 	}
-	defer found.Close() //nolint:errcheck // Err below tells what went wrong
+	defer found.Close()
 	for found.Next() {
 		if err := scan(found); err != nil {
 			return err

@@ -166,7 +166,7 @@ func (s *Server) uploaded(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, fmt.Errorf("open upload: %w", err))
 		return
 	}
-	defer file.Close() //nolint:errcheck // it was only read
+	defer file.Close()
 	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 	http.ServeContent(w, r, "", time.Time{}, file)
