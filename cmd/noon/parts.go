@@ -49,7 +49,7 @@ func play(ctx context.Context, o cli.DemoOptions) error {
 	if r == nil {
 		return err
 	}
-	return errors.Join(r.Write(o.Stdout, o.JSON), err, r.Err())
+	return errors.Join(r.Write(o.Stdout, o.JSON, demo.Paint{Good: o.Page.Good, Bad: o.Page.Bad, Dim: o.Page.Dim}), err, r.Err())
 }
 
 func with(run func(context.Context, daemon.Options) error) func(context.Context, cli.ServeOptions) error {

@@ -189,7 +189,7 @@ type DemoOptions struct {
 	JSON    bool    // print the report as one JSON object
 	Quiet   bool
 	Binary  string
-	Color   bool
+	Page    tui.Page // how text for people is drawn
 	Stdout  io.Writer
 	Stderr  io.Writer
 	Version string
@@ -220,7 +220,7 @@ of the time is spent on more rounds of it.`,
 			if err != nil {
 				return err
 			}
-			o.JSON, o.Quiet, o.Binary, o.Color = f.flags.json, f.flags.quiet, binary, f.page().Color
+			o.JSON, o.Quiet, o.Binary, o.Page = f.flags.json, f.flags.quiet, binary, f.page()
 			o.Stdout, o.Stderr, o.Version = f.Stdout, f.Stderr, f.Version
 			return f.parts.Demo(c.Context(), o)
 		},

@@ -58,7 +58,7 @@ func appTime(plan noon.Plan, before, e noon.Event, begun map[string]time.Time) t
 		return waited
 	case isCheck && ended && check == string(noon.CheckBake):
 		return min(waited, bakeTime(plan, e.State))
-	case isCheck && ended:
+	case (isCheck || e.Subject == string(noon.CheckDrain)) && ended: // a drain that was not waited for to its end has a line of its own
 		return waited
 	case isTask(plan, e.Subject) && (e.Kind == noon.Done || e.Kind == noon.Failed):
 		if from, ok := begun[e.Subject]; ok {

@@ -210,9 +210,9 @@ func firstLine(s string) string {
 }
 
 // Write prints the report: for people, or as one JSON object.
-func (r *Report) Write(w io.Writer, asJSON bool) error {
+func (r *Report) Write(w io.Writer, asJSON bool, p Paint) error {
 	if !asJSON {
-		if _, err := io.WriteString(w, r.Text()); err != nil {
+		if _, err := io.WriteString(w, r.Text(p)); err != nil {
 			return fmt.Errorf("write the report: %w", err)
 		}
 		return nil

@@ -38,6 +38,15 @@ func (p Page) dim(s string) string { return p.paint(s, lipgloss.NewStyle().Faint
 
 func (p Page) bold(s string) string { return p.paint(s, lipgloss.NewStyle().Bold(true)) }
 
+// Good paints what is as it should be.
+func (p Page) Good(s string) string { return p.good(s) }
+
+// Bad paints what is not.
+func (p Page) Bad(s string) string { return p.bad(s) }
+
+// Dim paints what matters less.
+func (p Page) Dim(s string) string { return p.dim(s) }
+
 // fit cuts a line that may hold colours to the width of the page.
 func (p Page) fit(line string) string {
 	if p.Width <= 0 || lipgloss.Width(line) <= p.Width {
