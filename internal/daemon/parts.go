@@ -47,16 +47,19 @@ func (p part) answers(ctx context.Context) bool {
 
 // keep has the part running until ctx ends, and reports how it is at each
 // look. It is left running then: a part does not depend on the controller.
+//
+// The end of ctx neither makes a part seem absent nor leaves one behind that is
+// only coming up: what follows, such as an upgrade, deals with what answers.
 func (p part) keep(ctx context.Context, report func(part string, err error)) {
-	pause := restartSoon
+	pause, rest := restartSoon, context.WithoutCancel(ctx)
 	for ctx.Err() == nil {
-		if p.answers(ctx) {
+		if p.answers(rest) {
 			pause = restartSoon
 			report(p.name, nil)
 			sleep(ctx, lookEvery)
 			continue
 		}
-		if err := p.start(ctx); err != nil && ctx.Err() == nil {
+		if err := p.start(rest); err != nil && ctx.Err() == nil {
 			p.log.Error("part can not be started", "part", p.name, "err", err)
 			report(p.name, err)
 			sleep(ctx, pause)
@@ -88,8 +91,6 @@ func (p part) start(ctx context.Context) error {
 	defer limit.Stop()
 	for !p.answers(ctx) {
 		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
 		case err := <-exited:
 			return fmt.Errorf("%s ended at once (%s): %s", p.name, describe(err), p.lastLines())
 		case <-limit.C:
