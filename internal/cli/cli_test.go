@@ -138,7 +138,7 @@ type result struct {
 // start prepares a run of noon inside this process.
 func process(socket string, args ...string) (cli.Process, func(int) result) {
 	var stdout, stderr bytes.Buffer
-	env := map[string]string{"NOON_SOCKET": socket, "USER": "ada", "HOME": "/home/ada"}
+	env := map[string]string{"NOON_SOCKET": socket, "USER": "ada", "HOME": "/users/ada"}
 	p := cli.Process{
 		Args: args, Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr,
 		Getenv: func(name string) string { return env[name] }, Dir: os.TempDir(), UID: 1000,

@@ -12,7 +12,8 @@ import (
 	"github.com/noon-deploy/noon/internal/tui"
 )
 
-// board shows a deployment while it is watched.
+// board shows a deployment while it is watched. It has four methods because a
+// view has a begin, a clock, remarks and an end.
 type board interface {
 	Show(v api.DeploymentView)
 	Tick()

@@ -190,7 +190,7 @@ func TestServeOptions(t *testing.T) {
 	serve := func(env map[string]string, uid int, args ...string) (cli.ServeOptions, result) {
 		var got cli.ServeOptions
 		p, end := process("", append([]string{"serve"}, args...)...)
-		p.Getenv, p.UID, p.Dir = func(name string) string { return env[name] }, uid, "/work"
+		p.Getenv, p.UID, p.Dir = func(name string) string { return env[name] }, uid, "/here"
 		code := cli.Run(t.Context(), p, cli.Parts{Serve: func(_ context.Context, o cli.ServeOptions) error {
 			got = o
 			return nil
@@ -204,10 +204,10 @@ func TestServeOptions(t *testing.T) {
 		args            []string
 	}{
 		{name: "root", data: "/var/lib/noon", run: "/var/lib/noon/run"},
-		{name: "home", uid: 7, env: map[string]string{"HOME": "/home/ada"}, data: "/home/ada/.local/share/noon", run: "/home/ada/.local/share/noon/run"},
+		{name: "home", uid: 7, env: map[string]string{"HOME": "/users/ada"}, data: "/users/ada/.local/share/noon", run: "/users/ada/.local/share/noon/run"},
 		{name: "xdg", uid: 7, env: map[string]string{"XDG_DATA_HOME": "/d"}, data: "/d/noon", run: "/d/noon/run"},
 		{name: "environment", env: map[string]string{"NOON_DATA": "/d", "NOON_RUN": "/r"}, data: "/d", run: "/r"},
-		{name: "flags", env: map[string]string{"NOON_DATA": "/d", "NOON_RUN": "/r"}, args: []string{"--data=data", "--run=run"}, data: "/work/data", run: "/work/run"},
+		{name: "flags", env: map[string]string{"NOON_DATA": "/d", "NOON_RUN": "/r"}, args: []string{"--data=data", "--run=run"}, data: "/here/data", run: "/here/run"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -49,7 +49,7 @@ func Host(ctx context.Context, opts Options) error {
 		return err
 	}
 	h, err := host.Open(host.Config{
-		Name: noon.LocalHost, Version: opts.Version, Dir: opts.Paths.HostDir(), Runner: runner, Releases: store, Router: router,
+		Name: noon.LocalHost, Version: opts.Version, Dir: opts.Paths.HostDir(), Runner: host.Runner{Lives: runner, Remains: runner}, Releases: store, Router: router,
 		Log: opts.Log, Faults: opts.Faults,
 	})
 	if err != nil {

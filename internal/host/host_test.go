@@ -171,11 +171,12 @@ func logger(w io.Writer) *slog.Logger {
 func openRunner(dir string, faults *fault.Points, log *slog.Logger) (host.Runner, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return host.Runner{}, err
 	}
-	return process.Open(process.Config{
+	r, err := process.Open(process.Config{
 		Dir: filepath.Join(dir, "run"), Keeper: []string{self, "keeper"}, Exec: []string{self, "exec-instance"}, Log: log, Faults: faults,
 	})
+	return host.Runner{Lives: r, Remains: r}, err
 }
 
 func openHost(dir string, r host.Router, s host.Releases, faults *fault.Points, log *slog.Logger) (*host.Host, error) {

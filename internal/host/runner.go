@@ -9,7 +9,7 @@ import (
 
 // Runner runs processes that outlive the host part and are found again by the
 // next one. Package runnertest holds what every Runner must do.
-type Runner interface {
+type Runner struct {
 	Lives
 	Remains
 }
@@ -28,7 +28,8 @@ type Lives interface {
 	Watch(ctx context.Context, changed func(Status)) error
 }
 
-// Remains is what is left of processes that have ended.
+// Remains is what is left of processes that have ended. It has four methods
+// because what is left is found, read, released and removed.
 type Remains interface {
 	// List gives the processes that are not removed, sorted by ID.
 	List(ctx context.Context) ([]Status, error)

@@ -16,8 +16,8 @@ const (
 // errBye is the end of a stream that the server announced.
 var errBye = errors.New("the server said goodbye")
 
-// stream is something that a customer holds for a while. Its four methods are
-// one life: two implementations, the event stream and the chat.
+// stream is something that a customer holds for a while. It has four methods
+// because they are one life: two implementations, the event stream and the chat.
 type stream interface {
 	// open connects; the requests it sends are in the book.
 	open(ctx context.Context) error

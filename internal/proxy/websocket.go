@@ -49,7 +49,7 @@ type upgradedConn struct {
 }
 
 // goingAway is a close frame with status 1001.
-var goingAway = [...]byte{0x88, 2, 1001 >> 8, 1001 & 0xff}
+func goingAway() []byte { return []byte{0x88, 2, 1001 >> 8, 1001 & 0xff} }
 
 // goAway tells a WebSocket client that the server goes away; force is called
 // when the client does not end the connection within endGrace, at once for
@@ -82,7 +82,7 @@ func (c *upgradedConn) writeClose() {
 	}
 	c.closed = true
 	if !c.frames.closing {
-		_, _ = c.Conn.Write(goingAway[:]) // the client may have left
+		_, _ = c.Conn.Write(goingAway()) // the client may have left
 	}
 }
 

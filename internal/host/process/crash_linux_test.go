@@ -354,7 +354,7 @@ func TestNoKeeper(t *testing.T) {
 		if err := os.Mkdir(filepath.Join(dir, "mended"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		return r
+		return host.Runner{Lives: r, Remains: r}
 	})
 	b.Order("p", nil, "wait")
 	s := b.Await("p", "the problem is told", func(s host.Status) bool { return s.Problem != nil })

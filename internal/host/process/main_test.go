@@ -39,7 +39,7 @@ func open(t *testing.T, dir string) host.Runner {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r
+	return host.Runner{Lives: r, Remains: r}
 }
 
 func TestConform(t *testing.T) {

@@ -38,7 +38,10 @@ type Runner struct {
 	more   chan struct{} // poked with every order
 }
 
-var _ host.Runner = (*Runner)(nil)
+var (
+	_ host.Lives   = (*Runner)(nil)
+	_ host.Remains = (*Runner)(nil)
+)
 
 // Open makes the directory.
 func Open(cfg Config) (*Runner, error) {
