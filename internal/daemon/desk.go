@@ -19,7 +19,8 @@ type desk struct {
 	ended   func(context.Context, noon.Deployment) // what follows from an end: prune
 }
 
-// Line lists what a line has to work on, and the newest started deployment.
+// Line lists what a line has to work on, and the deployment that made the site
+// what it is.
 func (d *desk) Line(ctx context.Context, site noon.Site) ([]noon.Deployment, error) {
 	list, err := d.Unfinished(ctx, site)
 	if err != nil {
@@ -64,8 +65,8 @@ func (d *desk) revert(ctx context.Context, rollback noon.Deployment, epoch int64
 	return nil
 }
 
-// current returns the state a site is in, as its newest started deployment
-// left it, and that deployment.
+// current returns the state a site is in and the deployment that made it so:
+// the newest that was started, unless it went back to what was before.
 func (d *desk) current(ctx context.Context, site noon.Site) (noon.State, noon.Deployment, error) {
 	// It is asked for often and is nearly always among the newest few.
 	for _, limit := range []int{3, 0} {
@@ -74,7 +75,7 @@ func (d *desk) current(ctx context.Context, site noon.Site) (noon.State, noon.De
 			return noon.State{}, noon.Deployment{}, err
 		}
 		for _, dep := range list {
-			if !dep.Started.IsZero() && len(dep.Plan.States) > 0 {
+			if !dep.Started.IsZero() && dep.Status != noon.Returned && len(dep.Plan.States) > 0 {
 				return dep.Plan.States[dep.At], dep, nil
 			}
 		}

@@ -101,13 +101,15 @@ func (c *Controller) Status(ctx context.Context, app string) ([]api.SiteStatus, 
 
 func (c *Controller) siteStatus(ctx context.Context, site noon.Site) (api.SiteStatus, error) {
 	st := api.SiteStatus{Site: site}
-	now, d, err := c.desk.current(ctx, site)
+	now, made, err := c.desk.current(ctx, site)
 	if err != nil {
 		return st, err
 	}
-	if d.ID != 0 {
-		d.Waiting, _ = c.waitingFor(d.ID)
-		st.State, st.Deployment = now.Kind.Label(), &d
+	if made.ID != 0 {
+		st.State = now.Kind.Label()
+	}
+	if st.Deployment, err = c.lastStarted(ctx, site); err != nil {
+		return st, err
 	}
 	for _, p := range now.Presences {
 		switch {
@@ -130,6 +132,22 @@ func (c *Controller) siteStatus(ctx context.Context, site noon.Site) (api.SiteSt
 	}
 	c.look(ctx, &st)
 	return st, nil
+}
+
+// lastStarted returns the deployment that is under way, or the last one, even
+// if it went back.
+func (c *Controller) lastStarted(ctx context.Context, site noon.Site) (*noon.Deployment, error) {
+	list, err := c.ledger.Deployments(ctx, ledger.Query{Site: &site})
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range list {
+		if !d.Started.IsZero() {
+			d.Waiting, _ = c.waitingFor(d.ID)
+			return &d, nil
+		}
+	}
+	return nil, nil
 }
 
 // look adds what the host and the proxy say. That they can not be reached is a

@@ -16,7 +16,7 @@ type Desk interface {
 	// Acquire takes the site: from now on every older epoch is refused.
 	Acquire(ctx context.Context, site noon.Site, holder string) (int64, error)
 	// Line lists the deployments of a site that are queued, under way or warm,
-	// and the newest that was started, oldest first.
+	// and the newest that was started and did not go back, oldest first.
 	Line(ctx context.Context, site noon.Site) ([]noon.Deployment, error)
 	// Plan computes the plan of a queued deployment against what the site is now.
 	Plan(ctx context.Context, d noon.Deployment) (noon.Plan, error)
@@ -133,6 +133,9 @@ func (l *Line) step(ctx context.Context, epoch int64) (time.Duration, error) {
 				queued = &list[i]
 			}
 		case noon.Warm:
+			if overtaken(d, list) {
+				return 0, l.finish(ctx, d, epoch)
+			}
 			warm = &list[i]
 		case noon.Walking, noon.Held, noon.Paused, noon.Returning:
 			return 0, l.walk(ctx, d, epoch)
@@ -143,7 +146,7 @@ func (l *Line) step(ctx context.Context, epoch int64) (time.Duration, error) {
 	case warm != nil && warm.At == len(warm.Plan.States)-1:
 		return 0, l.walk(ctx, *warm, epoch) // a crash came while it was being contracted
 	case queued != nil:
-		return 0, l.start(ctx, *queued, warm, epoch)
+		return 0, l.start(ctx, *queued, epoch)
 	case warm != nil:
 		if left := time.Until(warm.WarmUntil); left > 0 {
 			return left, nil
@@ -163,7 +166,7 @@ func (l *Line) walk(ctx context.Context, d noon.Deployment, epoch int64) error {
 
 // start takes the oldest request out of the queue. The plan is made anew: the
 // site may be something else than when it was requested.
-func (l *Line) start(ctx context.Context, d noon.Deployment, warm *noon.Deployment, epoch int64) error {
+func (l *Line) start(ctx context.Context, d noon.Deployment, epoch int64) error {
 	if d.WantAbort != "" {
 		to := noon.Cancelled
 		if strings.HasPrefix(d.WantAbort, supersededBy) {
@@ -177,11 +180,6 @@ func (l *Line) start(ctx context.Context, d noon.Deployment, warm *noon.Deployme
 			return l.drop(ctx, d, noon.Cancelled, noon.AsError(err), epoch)
 		}
 		return err
-	}
-	if warm != nil {
-		if err := l.finish(ctx, *warm, epoch); err != nil {
-			return err
-		}
 	}
 	d.Plan = plan
 	d.Started = time.Now()
@@ -205,8 +203,13 @@ func (l *Line) drop(ctx context.Context, d noon.Deployment, to noon.Status, why 
 	return l.Desk.Ended(ctx, d, epoch)
 }
 
-// finish ends the warm time of a deployment for a newer one, whose plan knows
-// of the release that is still up.
+// overtaken reports whether a newer deployment has succeeded. One that is under
+// way has not, and may go back to what is warm now.
+func overtaken(warm noon.Deployment, list []noon.Deployment) bool {
+	return slices.ContainsFunc(list, func(d noon.Deployment) bool { return d.ID > warm.ID && d.Status.Good() })
+}
+
+// finish ends the warm time of a deployment for a newer one.
 func (l *Line) finish(ctx context.Context, d noon.Deployment, epoch int64) error {
 	d.Move(noon.Succeeded)
 	if err := l.Journal.Record(ctx, d, epoch, l.event(d, epoch, "a newer deployment goes on from here")); err != nil {

@@ -397,3 +397,31 @@ func (s *sim) state(id int64) noon.Deployment {
 	}
 	return d
 }
+
+// TestWarmTimeOutlivesAFailedDeployment: what is warm stays so while a newer
+// deployment is tried and goes back, and gives way when its time has passed.
+func TestWarmTimeOutlivesAFailedDeployment(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, map[int]world.Behavior{3: {CrashLoop: true}})
+		c := s.start(nil)
+		defer c.end()
+		s.deploy(c, 1)
+		second := s.deploy(c, 2)
+		if d := s.deploy(c, 3); d.Status != noon.Returned {
+			t.Fatalf("it is %s: %v", d.Status, d.Error)
+		}
+		if up, _ := s.book.Current(shop).Presence(noon.Revision{Release: 1}); !up.Up() {
+			t.Error("r1 is not warm any more")
+		}
+		s.settled()
+		pass(2 * time.Minute) // the warm time passes
+		if d := s.state(second.ID); d.Status != noon.Succeeded {
+			t.Errorf("after its warm time d2 is %s", d.Status)
+		}
+		if _, there := s.book.Current(shop).Presence(noon.Revision{Release: 1}); there {
+			t.Error("r1 is still there")
+		}
+		s.settled()
+	})
+}

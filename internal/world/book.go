@@ -134,8 +134,8 @@ func (b *Book) Start(ctx context.Context, d noon.Deployment, epoch int64, events
 	return b.Record(ctx, d, epoch, events...)
 }
 
-// Line lists queued, walking and warm deployments and the newest started one,
-// oldest first.
+// Line lists queued, walking and warm deployments and the newest started one
+// that did not go back, oldest first.
 func (b *Book) Line(_ context.Context, site noon.Site) ([]noon.Deployment, error) {
 	var list []noon.Deployment
 	newest := false
@@ -143,7 +143,7 @@ func (b *Book) Line(_ context.Context, site noon.Site) ([]noon.Deployment, error
 		if d.Site != site {
 			continue
 		}
-		first := !newest && !d.Started.IsZero()
+		first := !newest && !d.Started.IsZero() && d.Status != noon.Returned
 		newest = newest || first
 		if first || !d.Status.Ended() || d.Status == noon.Warm {
 			list = append(list, d)
@@ -153,10 +153,11 @@ func (b *Book) Line(_ context.Context, site noon.Site) ([]noon.Deployment, error
 	return list, nil
 }
 
-// Current is the state that the newest started deployment has left.
+// Current is the state that the newest started deployment has left. One that
+// went back has left what the one before it did.
 func (b *Book) Current(site noon.Site) noon.State {
 	for _, d := range slices.Backward(b.All()) {
-		if d.Site == site && !d.Started.IsZero() {
+		if d.Site == site && !d.Started.IsZero() && d.Status != noon.Returned {
 			return d.Plan.States[d.At]
 		}
 	}
