@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
 
@@ -42,11 +41,23 @@ func Run(ctx context.Context, o Options) (r *Report, err error) {
 		return nil, err
 	}
 	r, err = d.play(ctx)
-	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
+	keep := o.Keep || err != nil || !r.OK()
+	if ctx.Err() != nil {
+		err, keep = context.Cause(ctx), o.Keep
 	}
-	keep := o.Keep || err != nil && ctx.Err() == nil || err == nil && !r.OK()
-	return r, errors.Join(err, d.tidy(ctx, keep))
+	err = errors.Join(err, d.tidy(ctx, keep))
+	if r != nil && (keep || err != nil) {
+		r.Kept = d.place.dir
+	}
+	if err != nil && ctx.Err() == nil {
+		err = &noon.Error{Kind: noon.Failure, Op: "play the demo", Err: err, Hint: kept(d.place.dir)}
+	}
+	return r, err
+}
+
+// kept tells where to look.
+func kept(dir string) string {
+	return "See " + dir + ": commands.log has what was run, serve.log and data/log what the parts of noon said. Remove it when you have seen enough."
 }
 
 // demo is one run.
@@ -75,8 +86,11 @@ func (d *demo) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	env, err := d.place.environ(ctx, d.opts.Environ)
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
-		return errors.Join(err, os.RemoveAll(d.place.dir))
+		return errors.Join(err, d.place.remove())
 	}
 	d.noon = &command{binary: d.opts.Binary, dir: d.place.source(), env: env, log: d.place.file("commands.log")}
 	d.serve = &server{binary: d.opts.Binary, args: d.place.serveArgs(), env: env, log: d.place.file("serve.log")}
@@ -104,7 +118,7 @@ func (d *demo) tidy(ctx context.Context, keep bool) error {
 	}
 	err := d.takeDown(limited)
 	d.client.Close()
-	if keep {
+	if keep || err != nil {
 		d.say.line("kept     %s", d.place.dir)
 		return err
 	}

@@ -51,6 +51,7 @@ type Report struct {
 	Failures          []string         `json:"failures,omitempty"`
 	Unexpected        []string         `json:"unexpected,omitempty"` // what did not go as the script has it
 	Version           string           `json:"version"`
+	Kept              string           `json:"kept,omitempty"` // the directory, if it was not removed
 }
 
 // Spread is how much something varied, in milliseconds.
@@ -233,6 +234,6 @@ func (r *Report) Err() error {
 	}
 	return &noon.Error{
 		Kind: noon.Failure, Op: "play the demo", Err: fmt.Errorf("not as it should be: %s", strings.Join(losses, "; ")),
-		Hint: "The directory was kept: its *.log files and data/log tell what happened. Please report it.",
+		Hint: kept(r.Kept),
 	}
 }
