@@ -30,11 +30,9 @@ func TestServer(t *testing.T) {
 	for range 3 {
 		err := await(t.Context(), "the server to run", time.Minute, func(context.Context) (bool, error) {
 			pid, err := s.kill()
-			if err != nil || seen[pid] {
-				return false, nil // it is being started
-			}
+			fresh := err == nil && !seen[pid] // else it is being started
 			seen[pid] = true
-			return true, nil
+			return fresh, nil
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -192,8 +190,8 @@ func TestProcessesOf(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		defer cmd.Wait() //nolint:errcheck // it is killed
-		defer cmd.Process.Kill()
+		defer cmd.Wait()         //nolint:errcheck // it is killed
+		defer cmd.Process.Kill() //nolint:errcheck // one is killed already
 		want = append(want, cmd.Process.Pid)
 	}
 	find := func() []int {

@@ -59,25 +59,45 @@ func (d *demo) script(ctx context.Context) error {
 			return err
 		}
 	}
-	rounds := d.moments()
+	rounds := d.rounds()
 	for n := 0; time.Since(d.book.opened) < d.opts.For; n++ {
-		if err := d.rollback(ctx); err != nil {
+		there, back := d.again(), d.goBack()
+		if n%2 == 1 {
+			there, back = rounds[n/2%len(rounds)].there, rounds[n/2%len(rounds)].back
+		}
+		if err := d.deploy(ctx, back); err != nil {
 			return err
 		}
-		m := d.again()
-		if n%2 == 1 {
-			m = d.killed(rounds[n/2%len(rounds)])
-		}
-		if err := d.deploy(ctx, m); err != nil {
+		if err := d.deploy(ctx, there); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// round is a way back to r1 and there again.
+type round struct{ back, there move }
+
+// rounds are those that are played when there is time left, every second one
+// after a calm one: each part of noon is killed, and noon upgraded, at every
+// moment in turn.
+func (d *demo) rounds() []round {
+	var list []round
+	for _, at := range d.moments() {
+		list = append(list, round{d.goBack(), d.killed(d.again(), at)}, round{d.goBack(), d.killedHost(d.again(), at)}, round{d.goBack(), d.upgraded(d.again(), at)})
+	}
+	at := moment{noon.Intent, "enter", noon.Switched}
+	return append(list, round{d.killed(d.goBack(), at), d.again()}, round{d.killedHost(d.goBack(), at), d.again()}, round{d.upgraded(d.goBack(), at), d.again()})
+}
+
 // again is the deployment of r2 that everything is tried on.
 func (d *demo) again() move {
 	return move{args: []string{"deploy", "r2"}, from: "r1", to: "r2", want: good, what: "deploy r2"}
+}
+
+// goBack goes from r2 back to r1.
+func (d *demo) goBack() move {
+	return move{args: []string{"rollback"}, from: "r2", to: "r1", want: good, what: "rollback to r1"}
 }
 
 func (d *demo) acts() []func(context.Context) error {
@@ -86,21 +106,21 @@ func (d *demo) acts() []func(context.Context) error {
 	}
 	return []func(context.Context) error{
 		run(d.again()),
-		d.rollback,
+		run(d.goBack()),
 		run(d.again()),
 		run(move{args: []string{"deploy", "r3"}, from: "r2", to: "r3", want: back, what: "try r3, which is never ready"}),
 		run(move{args: []string{"deploy", "r4"}, from: "r2", to: "r4", want: back, what: "try r4, whose checkout is broken"}),
-		d.rollback,
-		run(d.killed(d.moments()[0])),
-		d.rollback,
-		run(d.killedHost()),
+		run(d.goBack()),
+		run(d.killed(d.again(), moment{noon.Intent, "enter", noon.Staged})),
+		run(d.goBack()),
+		run(d.killedHost(d.again(), moment{noon.Done, "enter", noon.Staged})),
 		d.upgradeToCopy,
-		d.rollback,
-		run(d.upgraded()),
+		run(d.goBack()),
+		run(d.upgraded(d.again(), moment{noon.Intent, "enter", noon.Staged})),
 	}
 }
 
-// moments are those at which the controller is killed, one in each round.
+// moments are those of a deployment at which noon is disturbed.
 func (d *demo) moments() []moment {
 	return []moment{
 		{noon.Intent, "enter", noon.Staged},
@@ -112,11 +132,10 @@ func (d *demo) moments() []moment {
 	}
 }
 
-// killed is a deployment in whose middle the controller is killed.
-func (d *demo) killed(at moment) move {
-	m := d.again()
-	m.what, m.when = "deploy r2, controller killed", &at
-	m.hit = func(ctx context.Context) (string, error) {
+// killed is a move in whose middle the controller is killed.
+func (d *demo) killed(m move, at moment) move {
+	m.what, m.when = m.what+", controller killed", &at
+	m.hit = func(context.Context) (string, error) {
 		pid, err := d.serve.kill()
 		if err != nil {
 			return "", fmt.Errorf("kill the controller: %w", err)
@@ -127,10 +146,9 @@ func (d *demo) killed(at moment) move {
 	return m
 }
 
-// killedHost is a deployment in whose middle the host part is killed.
-func (d *demo) killedHost() move {
-	m := d.again()
-	m.what, m.when = "deploy r2, host part killed", &moment{noon.Done, "enter", noon.Staged}
+// killedHost is a move in whose middle the host part is killed.
+func (d *demo) killedHost(m move, at moment) move {
+	m.what, m.when = m.what+", host part killed", &at
 	m.hit = func(ctx context.Context) (string, error) {
 		h, err := d.healthy(ctx)
 		if err != nil {
@@ -141,15 +159,14 @@ func (d *demo) killedHost() move {
 			return "", fmt.Errorf("kill the host part: %w", err)
 		}
 		d.book.count(&d.book.counts.crashes)
-		return fmt.Sprintf("kill -9  the host part, process %d, %s", pid, m.when), nil
+		return fmt.Sprintf("kill -9  the host part, process %d, %s", pid, at), nil
 	}
 	return m
 }
 
-// upgraded is a deployment in whose middle noon itself is replaced.
-func (d *demo) upgraded() move {
-	m := d.again()
-	m.what, m.when = "deploy r2, noon upgraded", &moment{noon.Intent, "enter", noon.Staged}
+// upgraded is a move in whose middle noon itself is replaced.
+func (d *demo) upgraded(m move, at moment) move {
+	m.what, m.when = m.what+", noon upgraded", &at
 	m.hit = func(ctx context.Context) (string, error) { return d.upgrade(ctx, d.opts.Binary) }
 	return m
 }
@@ -189,11 +206,6 @@ func (d *demo) upgrade(ctx context.Context, binary string) (string, error) {
 	}
 	d.book.count(&d.book.counts.upgrades)
 	return "upgrade  controller, host part and proxy go on as " + binary, nil
-}
-
-// rollback goes from r2 back to r1 and measures how long r2 still answered.
-func (d *demo) rollback(ctx context.Context) error {
-	return d.deploy(ctx, move{args: []string{"rollback"}, from: "r2", to: "r1", want: good, what: "rollback to r1"})
 }
 
 // deploy runs a deployment or rollback and looks at what becomes of it.
@@ -301,10 +313,14 @@ func (d *demo) judge(ctx context.Context, m move, e ended, v api.DeploymentView,
 }
 
 // leftBehind measures a rollback: from the command to the last answer of the
-// release that was left.
+// release that was left. One in which a part of noon was killed tells how long
+// that part takes to start.
 func (d *demo) leftBehind(s *Step, m move, e ended) {
 	took := max(d.customers.Result().LastAnswer[m.from].Sub(e.started), 0)
 	s.LastAnswerMS = millis(took)
+	if m.when != nil {
+		return
+	}
 	d.book.mu.Lock()
 	defer d.book.mu.Unlock()
 	d.book.rollbacks = append(d.book.rollbacks, took)
