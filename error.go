@@ -61,9 +61,10 @@ type errorJSON struct {
 	Hint    string    `json:"hint,omitempty"`
 }
 
-// MarshalJSON writes the error so that another process can show it.
+// MarshalJSON writes the error so that another process can show it, with the
+// hint of a cause if it has none of its own.
 func (e *Error) MarshalJSON() ([]byte, error) {
-	j := errorJSON{Kind: e.Kind, Op: e.Op, Subject: e.Subject, Hint: e.Hint}
+	j := errorJSON{Kind: e.Kind, Op: e.Op, Subject: e.Subject, Hint: HintOf(e)}
 	if e.Err != nil {
 		j.Cause = e.Err.Error()
 	}

@@ -152,3 +152,16 @@ func TestAsError(t *testing.T) {
 		t.Errorf("plain: %#v", plain)
 	}
 }
+
+func TestErrorKeepsTheHintOfItsCauseOnTheWire(t *testing.T) {
+	t.Parallel()
+	cause := &noon.Error{Kind: noon.Conflict, Op: "abort", Err: errors.New("it has ended"), Hint: "Roll back."}
+	data, err := json.Marshal(&noon.Error{Kind: noon.Conflict, Op: "change", Err: fmt.Errorf("write: %w", cause)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read noon.Error
+	if err := json.Unmarshal(data, &read); err != nil || read.Hint != cause.Hint {
+		t.Errorf("read %+v (%v) from %s, want the hint %q", read, err, data, cause.Hint)
+	}
+}
