@@ -37,11 +37,11 @@ type machine struct {
 	effects string // file the app's tasks write to
 	args    []string
 	api     *api.Client
-	address string // where users go
+	address string       // where users go
+	unmount func() error // of a file system of its own; nil: it has none
 
 	mu         sync.Mutex
 	controller *controller
-	faultsSeen map[string]int
 }
 
 // controller is one run of `noon serve`.
@@ -49,7 +49,6 @@ type controller struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
 	err  error         // how, once it has
-	out  *bytes.Buffer // what it said, once it has
 }
 
 // newMachine makes the directories; serve brings it up.
@@ -62,7 +61,7 @@ func newMachine(t testing.TB) *machine {
 	}
 	m := &machine{
 		t: t, dir: dir, data: filepath.Join(dir, "data"), repo: filepath.Join(dir, "repo"),
-		mark: filepath.Base(dir), effects: filepath.Join(dir, "effects"), faultsSeen: map[string]int{},
+		mark: filepath.Base(dir), effects: filepath.Join(dir, "effects"),
 	}
 	m.args = []string{"serve", "--data", m.data, "--listen", "127.0.0.1:0"}
 	m.api = api.NewClient(filepath.Join(m.data, "run", "api.sock"))
@@ -100,6 +99,11 @@ func (m *machine) clear() {
 		<-c.done
 	}
 	m.lookForAccidents()
+	if m.unmount != nil {
+		if err := m.unmount(); err != nil {
+			m.t.Errorf("unmount: %v", err)
+		}
+	}
 	if m.t.Failed() {
 		m.t.Logf("the machine's directory is kept: %s", m.dir)
 		return
