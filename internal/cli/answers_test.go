@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -120,8 +121,22 @@ func answering(t *testing.T) api.Controller {
 		}
 		return noon.Deployment{}, &noon.Error{Kind: noon.NotFound, Op: "look for deployment", Subject: fmt.Sprintf("d%d", id), Err: errors.New("there is none of that name"), Hint: "`noon history` lists them."}
 	}
+	var left atomic.Int32 // answers until an upgrade is over
 	return api.Controller{
-		Health:   func(context.Context) (api.Health, error) { return api.Health{Version: "v1.2.3", PID: 4711}, nil },
+		Health: func(context.Context) (api.Health, error) {
+			h := api.Health{Version: "v1.2.3", PID: 4711, StartedAt: ago(time.Hour)}
+			if left.Load() == 0 {
+				return h, nil
+			}
+			switch left.Add(-1) {
+			case 2: // it goes on answering for a moment
+				return h, nil
+			case 1:
+				return api.Health{}, &noon.Error{Kind: noon.Unavailable, Op: "upgrade", Err: errors.New("one moment")}
+			}
+			h.Version, h.StartedAt = "v1.2.4", ago(0)
+			return h, nil
+		},
 		Releases: func(context.Context, string) ([]api.Release, error) { return releases(), nil },
 		AddRelease: func(_ context.Context, r io.Reader) (noon.Release, error) {
 			n, err := io.Copy(io.Discard, r)
@@ -236,6 +251,7 @@ func answering(t *testing.T) api.Controller {
 		Doctor: func(context.Context) ([]api.Finding, error) { return []api.Finding{{Subject: "ledger", OK: true}}, nil },
 		Backup: func(_ context.Context, path string) error { return os.WriteFile(path, []byte("ledger"), 0o600) },
 		Upgrade: func(_ context.Context, req api.UpgradeRequest) error {
+			left.Store(3)
 			_, err := os.Stat(req.Binary)
 			return err
 		},

@@ -74,16 +74,30 @@ func (f *face) upgrade(ctx context.Context, binary string) error {
 	if err := c.Upgrade(ctx, api.UpgradeRequest{Binary: path}); err != nil {
 		return err
 	}
-	if err := f.await(ctx, c); err != nil {
-		return err
-	}
-	after, err := c.Health(ctx)
+	after, err := successor(ctx, c, before)
 	if err != nil {
 		return err
 	}
 	return f.emit(after, func(tui.Page) string {
 		return fmt.Sprintf("noon %s goes on as %s\n", before.Version, after.Version)
 	})
+}
+
+// successor waits for the controller that another one becomes: the one before
+// may go on answering for a moment.
+func successor(ctx context.Context, c *api.Client, before api.Health) (api.Health, error) {
+	var after api.Health
+	err := retry(ctx, func() error {
+		var err error
+		if after, err = c.Health(ctx); err == nil && after.StartedAt.Equal(before.StartedAt) {
+			err = &noon.Error{
+				Kind: noon.Unavailable, Op: "upgrade", Subject: "the controller", Err: errors.New("the one before goes on"),
+				Hint: "Its output tells why; `noon status` tells how the apps are.",
+			}
+		}
+		return err
+	})
+	return after, err
 }
 
 // binary is the absolute path of a file that can be executed.

@@ -100,7 +100,7 @@ func (c *Controller) serve(ctx context.Context) (string, error) {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, p := range c.opts.parts() {
-		c.down[p.name] = errStarting
+		c.setPart(p.name, errStarting)
 		group.Go(func() error { p.keep(ctx, c.setPart); return nil })
 	}
 	group.Go(func() error { return c.whenUp(ctx, group) })
