@@ -142,6 +142,13 @@ func (c *Controller) setPart(name string, err error) {
 	c.tellChanged()
 }
 
+// partDown is why a part does not answer, nil if it does.
+func (c *Controller) partDown(name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.down[name]
+}
+
 // partProblem tells which parts do not answer and why, "" if all do.
 func (c *Controller) partProblem() (string, <-chan struct{}) {
 	c.mu.Lock()

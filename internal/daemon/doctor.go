@@ -51,6 +51,10 @@ func (c *Controller) Doctor(ctx context.Context) ([]api.Finding, error) {
 		if !f.OK {
 			f.Hint = "`noon upgrade` brings every part to one version; the log is in " + c.opts.Paths.LogDir() + "."
 		}
+		if why := c.partDown(name); why != nil {
+			f.Detail = why.Error()
+			f.Hint = "It is started again until it answers: mend what it says. Its log is in " + c.opts.Paths.LogDir() + "."
+		}
 		list = append(list, f)
 	}
 	for _, addr := range health.Addresses {
