@@ -193,3 +193,16 @@ func FuzzRequest(f *testing.F) {
 		}
 	})
 }
+
+func TestOpenAPIIsServed(t *testing.T) {
+	t.Parallel()
+	document, err := serve(t, api.Controller{}).OpenAPI(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{`"/v1/deployments/{id}/watch"`, `"DeployRequest"`, `"#/components/schemas/`} {
+		if !strings.Contains(string(document), part) {
+			t.Errorf("the document does not contain %s", part)
+		}
+	}
+}
