@@ -244,3 +244,17 @@ func (l *load) stopAfterDeath() {
 	l.mu.Unlock()
 	l.stop()
 }
+
+func (l *load) lastOf(release string) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last[release]
+}
+
+// answeredBy wants an answer of a release after a time.
+func (l *load) answeredBy(release string, after time.Time) error {
+	if last := l.lastOf(release); last.Before(after) {
+		return fmt.Errorf("the last answer of %s was at %s", release, last)
+	}
+	return nil
+}

@@ -1,0 +1,54 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The demo proves itself: its exit code and its report say that nothing was
+// lost.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	var env []string
+	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOFLAGS"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		out, err := exec.CommandContext(ctx, "go", "env", name).Output()
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		env = append(env, name+"="+strings.TrimSpace(string(out)))
+	}
+	r := m.cliWith("", env, "demo", "--seconds", "10", "--json")
+	if r.code != 0 && strings.Contains(r.stderr, "this noon was built without it") {
+		t.Skip("noon demo is not part of this build")
+	}
+	if r.code != 0 {
+		t.Fatalf("noon demo: %s", r)
+	}
+	var report map[string]any
+	if err := json.Unmarshal([]byte(r.stdout), &report); err != nil {
+		t.Fatalf("noon demo: %v in %s", err, r.stdout)
+	}
+	for _, field := range []string{"failed", "wrong_release", "orders_duplicated", "uploads_lost"} {
+		if report[field] != 0.0 {
+			t.Errorf("%s is %v", field, report[field])
+		}
+	}
+	if report["orders_acknowledged"] != report["orders_stored"] || report["orders_stored"] == 0.0 {
+		t.Errorf("%v orders were acknowledged, %v stored", report["orders_acknowledged"], report["orders_stored"])
+	}
+	for _, field := range []string{"requests", "deploys", "rollbacks", "crashes"} {
+		if n, ok := report[field].(float64); !ok || n < 1 {
+			t.Errorf("%s is %v", field, report[field])
+		}
+	}
+	for _, p := range m.processes() {
+		t.Errorf("%v still runs", p)
+	}
+}
