@@ -97,7 +97,7 @@ func (m *machine) git(args ...string) {
 func (m *machine) build(r recipe) string {
 	m.t.Helper()
 	m.commit(r)
-	return answer[api.Release](m, "build", "-q").Name()
+	return answer[api.ListedRelease](m, "build", "-q").Name()
 }
 
 // configure gives an environment what every release of the app needs.

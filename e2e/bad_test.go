@@ -134,7 +134,7 @@ func TestBadInputChangesNothing(t *testing.T) {
 func (m *machine) alter(name string) {
 	m.t.Helper()
 	var digest string
-	for _, r := range answer[[]api.Release](m, "releases") {
+	for _, r := range answer[[]api.ListedRelease](m, "releases") {
 		if r.Name() == name {
 			digest = r.Digest
 		}
@@ -187,7 +187,7 @@ func TestInterruptedBuildLeavesNothing(t *testing.T) {
 	if code := cmd.ProcessState.ExitCode(); code != 130 || !strings.Contains(stderr.String(), "interrupted") {
 		t.Errorf("exit code %d, want 130: %s", code, stderr.String())
 	}
-	if list := answer[[]api.Release](m, "releases"); len(list) > 0 {
+	if list := answer[[]api.ListedRelease](m, "releases"); len(list) > 0 {
 		t.Errorf("there are releases: %v", list)
 	}
 	eventually(t, soon, "the build's processes end", func() error {

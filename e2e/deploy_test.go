@@ -204,7 +204,7 @@ func TestPromote(t *testing.T) {
 	}
 	m.must("deploy", "r1", "-e", "staging", "--yes")
 	m.must("promote", "--from", "staging", "--to", "production", "--yes")
-	releases := answer[[]api.Release](m, "releases")
+	releases := answer[[]api.ListedRelease](m, "releases")
 	if len(releases) != 1 || !slices.Equal(releases[0].Live, []string{"production", "staging"}) && !slices.Equal(releases[0].Live, []string{"staging", "production"}) {
 		t.Errorf("releases are %+v, want one that is live in both", releases)
 	}

@@ -270,7 +270,7 @@ func (m *machine) cli(args ...string) result {
 // cliWith gives stdin and more of an environment too.
 func (m *machine) cliWith(stdin string, env []string, args ...string) result {
 	m.t.Helper()
-	ctx, cancel := context.WithTimeout(m.t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(m.t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, noonBinary, args...)
 	var stdout, stderr bytes.Buffer
