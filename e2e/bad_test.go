@@ -168,7 +168,7 @@ func TestInterruptedBuildLeavesNothing(t *testing.T) {
 		}
 		return ""
 	}
-	cmd := exec.CommandContext(t.Context(), noonBinary, "build")
+	cmd := exec.CommandContext(t.Context(), m.binary, "build")
 	var stderr bytes.Buffer
 	cmd.Dir, cmd.Env, cmd.Stderr = m.repo, m.environ(), &stderr
 	if err := cmd.Start(); err != nil {

@@ -109,6 +109,7 @@ func newCrasher(t *testing.T, keepers bool) *crasher {
 		machine: newMachine(t), rng: rand.New(rand.NewPCG(seed, 0)), keepers: keepers, armed: "NOON_FAULT=",
 		killed: map[string]int{},
 	}
+	c.binary = plainBinary // five hundred kills in five minutes, and an end within ten seconds
 	up(c.machine, crashApp("ok", ""), crashApp("ok", ""), crashApp("unready", ""), crashApp("broken", ""), crashApp("ok", " fail"))
 	c.users = c.load()
 	return c

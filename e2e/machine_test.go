@@ -35,6 +35,7 @@ type machine struct {
 	repo    string
 	mark    string
 	effects string // file the app's tasks write to
+	binary  string
 	args    []string
 	api     *api.Client
 	address string       // where users go
@@ -60,7 +61,7 @@ func newMachine(t testing.TB) *machine {
 		t.Fatal(err)
 	}
 	m := &machine{
-		t: t, dir: dir, data: filepath.Join(dir, "data"), repo: filepath.Join(dir, "repo"),
+		t: t, binary: noonBinary, dir: dir, data: filepath.Join(dir, "data"), repo: filepath.Join(dir, "repo"),
 		mark: filepath.Base(dir), effects: filepath.Join(dir, "effects"),
 	}
 	m.args = []string{"serve", "--data", m.data, "--listen", "127.0.0.1:0"}
@@ -160,7 +161,7 @@ func (m *machine) start(env ...string) *controller {
 		m.t.Fatal(err)
 	}
 	defer log.Close()
-	c := &controller{cmd: exec.Command(noonBinary, m.args...), done: make(chan struct{})} //nolint:noctx // clear ends it
+	c := &controller{cmd: exec.Command(m.binary, m.args...), done: make(chan struct{})} //nolint:noctx // clear ends it
 	c.cmd.Stdout, c.cmd.Stderr, c.cmd.Env, c.cmd.Dir = log, log, m.environ(env...), m.dir
 	if err := c.cmd.Start(); err != nil {
 		m.t.Fatalf("start the controller: %v", err)
@@ -272,7 +273,7 @@ func (m *machine) cliWith(stdin string, env []string, args ...string) result {
 	m.t.Helper()
 	ctx, cancel := context.WithTimeout(m.t.Context(), 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, noonBinary, args...)
+	cmd := exec.CommandContext(ctx, m.binary, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr, cmd.Env, cmd.Dir = &stdout, &stderr, m.environ(env...), m.repo
 	cmd.Stdin = strings.NewReader(stdin)

@@ -17,7 +17,7 @@ func TestUpgradeUnderLoad(t *testing.T) {
 	instances := instancesOf(m.status())
 	for i := range 4 {
 		binary := filepath.Join(m.dir, fmt.Sprintf("noon-%d", i))
-		if err := os.Link(noonBinary, binary); err != nil {
+		if err := os.Link(m.binary, binary); err != nil {
 			t.Fatal(err)
 		}
 		before, err := m.health()
