@@ -24,7 +24,6 @@ type refusal struct {
 	do   func(m *machine) result // what goes wrong
 	code int
 	says []string // fragments of what is said, all of them
-	mend func(m *machine)
 }
 
 // told wants one clear error with a hint.
@@ -261,7 +260,7 @@ func (m *machine) sql(statement string) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }() // what was written is committed
 	for _, s := range []string{statement, "PRAGMA wal_checkpoint(TRUNCATE)"} {
 		if _, err := db.ExecContext(m.t.Context(), s); err != nil {
 			m.t.Fatalf("%s: %v", s, err)

@@ -54,17 +54,15 @@ func (m *machine) begin(args ...string) noon.Deployment {
 }
 
 // waitsFor waits until a deployment waits for something.
-func (m *machine) waitsFor(id int64, what string) api.DeploymentView {
+func (m *machine) waitsFor(id int64, what string) {
 	m.t.Helper()
-	var d api.DeploymentView
 	eventually(m.t, 20*time.Second, fmt.Sprintf("d%d waits for %q", id, what), func() error {
-		var err error
-		if d, err = m.deployment(id); err == nil && !strings.Contains(d.Waiting, what) {
-			err = fmt.Errorf("it is %s and waits for %q, %v", d.Status, d.Waiting, d.Error)
+		d, err := m.deployment(id)
+		if err == nil && !strings.Contains(d.Waiting, what) {
+			err = fmt.Errorf("it is %s and waits for %q, %s", d.Status, d.Waiting, fmt.Sprint(d.Error))
 		}
 		return err
 	})
-	return d
 }
 
 const soon = 30 * time.Second
@@ -91,7 +89,7 @@ func TestSecondDeploymentWaitsForTheFirst(t *testing.T) {
 	if queued := m.status().Queued; !slices.Equal(queued, []string{second.Name()}) {
 		t.Errorf("the status tells of the queue %v", queued)
 	}
-	a, b := m.ends(first.ID, soon, noon.Succeeded), m.ends(second.ID, soon, noon.Succeeded)
+	a, b := m.ends(first.ID, noon.Succeeded), m.ends(second.ID, noon.Succeeded)
 	if b.Started.Before(a.Ended) {
 		t.Errorf("the second began at %s, before the first ended at %s", b.Started, a.Ended)
 	}
@@ -109,10 +107,10 @@ func TestNewerRequestSupersedes(t *testing.T) {
 	m.waitsFor(first.ID, "think")
 	queued := m.begin("deploy", "r3")
 	m.must("deploy", "r4", "--yes", "--supersede")
-	if d := m.ends(first.ID, soon, noon.Returned); d.Error == nil || !strings.Contains(d.Error.Error(), "superseded") {
+	if d := m.ends(first.ID, noon.Returned); d.Error == nil || !strings.Contains(d.Error.Error(), "superseded") {
 		t.Errorf("the first went back with %v, want it to say that it was superseded", d.Error)
 	}
-	m.ends(queued.ID, soon, noon.Superseded)
+	m.ends(queued.ID, noon.Superseded)
 	if live := m.status().Live; !strings.HasPrefix(live, "r4.") {
 		t.Errorf("%s is live, want r4", live)
 	}
@@ -130,7 +128,7 @@ func TestAbort(t *testing.T) {
 	d := m.begin("deploy", "r2")
 	m.waitsFor(d.ID, "think")
 	m.must("abort", "--reason", "second thoughts")
-	end := m.ends(d.ID, soon, noon.Returned)
+	end := m.ends(d.ID, noon.Returned)
 	if end.Error == nil || !strings.Contains(end.Error.Error(), "second thoughts") {
 		t.Errorf("the reason is %v", end.Error)
 	}
@@ -149,19 +147,19 @@ func TestApproval(t *testing.T) {
 	m.build(recipe{envs: gated})
 	m.build(recipe{envs: gated})
 	first := m.begin("deploy", "r1")
-	m.ends(first.ID, soon, noon.Held)
+	m.ends(first.ID, noon.Held)
 	m.must("approve", first.Name())
-	m.ends(first.ID, soon, noon.Succeeded)
+	m.ends(first.ID, noon.Succeeded)
 	users := m.load()
 	users.allow("r1")
 	second := m.begin("deploy", "r2")
-	m.ends(second.ID, soon, noon.Held)
+	m.ends(second.ID, noon.Held)
 	m.killController()
 	m.serve()
 	m.waitsFor(second.ID, "noon approve "+second.Name())
 	users.allow()
 	m.must("approve", second.Name(), "--reason", "looks fine")
-	if d := m.ends(second.ID, soon, noon.Succeeded); d.Approved != "tester" {
+	if d := m.ends(second.ID, noon.Succeeded); d.Approved != "tester" {
 		t.Errorf("approved by %q", d.Approved)
 	}
 	users.stop()
@@ -179,12 +177,12 @@ func TestTimeWindow(t *testing.T) {
 	users := m.load()
 	users.allow("r1")
 	d := m.begin("deploy", "r2")
-	held := m.ends(d.ID, soon, noon.Held)
+	held := m.ends(d.ID, noon.Held)
 	if !strings.Contains(strings.ToLower(held.Waiting), "opens "+closed) {
 		t.Errorf("it waits for %q, want it to say when the window opens", held.Waiting)
 	}
 	m.must("abort", d.Name())
-	m.ends(d.ID, soon, noon.Returned)
+	m.ends(d.ID, noon.Returned)
 	users.stop()
 }
 

@@ -42,8 +42,8 @@ func (c *Client) Health(ctx context.Context) (Health, error) {
 }
 
 // Releases lists the releases of an app, newest first.
-func (c *Client) Releases(ctx context.Context, app string) ([]Release, error) {
-	return get[[]Release](ctx, c, "/releases", url.Values{"app": {app}})
+func (c *Client) Releases(ctx context.Context, app string) ([]ListedRelease, error) {
+	return get[[]ListedRelease](ctx, c, "/releases", url.Values{"app": {app}})
 }
 
 // AddRelease sends a release as a tar stream of an OCI layout.

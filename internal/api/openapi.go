@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/invopop/jsonschema"
+
+	"github.com/noon-deploy/noon"
 )
 
 // openAPI describes the routes as an OpenAPI 3.1 document.
@@ -81,7 +83,14 @@ func operationID(rt route) string {
 }
 
 func content(kind string, t reflect.Type, schemas jsonschema.Definitions) map[string]any {
-	reflector := jsonschema.Reflector{Anonymous: true, ExpandedStruct: false}
+	reflector := jsonschema.Reflector{Anonymous: true}
+	// noon.Error writes itself in another form than its fields have.
+	reflector.Mapper = func(t reflect.Type) *jsonschema.Schema {
+		if t != reflect.TypeFor[noon.Error]() {
+			return nil
+		}
+		return &jsonschema.Schema{Ref: "#/components/schemas/errorBody"}
+	}
 	schema := reflector.ReflectFromType(t)
 	maps.Copy(schemas, schema.Definitions)
 	schema.Definitions, schema.Version = nil, ""

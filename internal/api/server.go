@@ -19,7 +19,7 @@ const maxBody = 4 << 20
 // Controller is what the server asks. Every field is required.
 type Controller struct {
 	Health      func(ctx context.Context) (Health, error)
-	Releases    func(ctx context.Context, app string) ([]Release, error)
+	Releases    func(ctx context.Context, app string) ([]ListedRelease, error)
 	AddRelease  func(ctx context.Context, r io.Reader) (noon.Release, error)
 	Plan        func(ctx context.Context, req DeployRequest) (Preview, error)
 	Deploy      func(ctx context.Context, req DeployRequest) (noon.Deployment, error)
@@ -85,7 +85,7 @@ func idParam() param   { return param{"id", "path", "integer", "number of the de
 func (c Controller) routes() []route {
 	return []route{
 		reads("/health", "which parts run, in which version", nil, func(r *http.Request) (Health, error) { return c.Health(r.Context()) }),
-		reads("/releases", "the releases of an app, newest first", []param{appParam()}, func(r *http.Request) ([]Release, error) {
+		reads("/releases", "the releases of an app, newest first", []param{appParam()}, func(r *http.Request) ([]ListedRelease, error) {
 			return c.Releases(r.Context(), r.FormValue("app"))
 		}),
 		c.addRelease(),

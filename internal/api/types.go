@@ -9,8 +9,8 @@ import (
 // Version is the version of the paths: /v1/….
 const Version = "v1"
 
-// Release is a release as a list shows it.
-type Release struct {
+// ListedRelease is a release as a list shows it: with what became of it.
+type ListedRelease struct {
 	noon.Release
 	Live   []string `json:"live,omitempty"`   // environments it serves users in
 	Warm   []string `json:"warm,omitempty"`   // environments it is kept up in

@@ -57,14 +57,14 @@ func plan(t *testing.T, env string, from, to int) noon.Plan {
 	return p
 }
 
-func releases() []api.Release {
+func releases() []api.ListedRelease {
 	release := func(n int, commit string) noon.Release {
 		return noon.Release{
 			App: "shop", Number: n, Digest: "sha256:" + strings.Repeat(fmt.Sprint(n), 64), Commit: strings.Repeat(commit, 20),
 			Title: "release number " + fmt.Sprint(n), Size: int64(n) * 4_100_000, Added: ago(time.Duration(9-n) * time.Hour),
 		}
 	}
-	return []api.Release{
+	return []api.ListedRelease{
 		{Release: release(2, "c2"), Live: []string{"staging"}, Passed: []string{"staging"}},
 		{Release: release(1, "c1"), Live: []string{"production"}, Passed: []string{"staging", "production"}},
 	}
@@ -72,7 +72,7 @@ func releases() []api.Release {
 
 func find(number string) (noon.Release, bool) {
 	list := releases()
-	i := slices.IndexFunc(list, func(r api.Release) bool { return r.Name() == number || number == "" })
+	i := slices.IndexFunc(list, func(r api.ListedRelease) bool { return r.Name() == number || number == "" })
 	if i < 0 {
 		return noon.Release{}, false
 	}
@@ -137,7 +137,7 @@ func answering(t *testing.T) api.Controller {
 			h.Version, h.StartedAt = "v1.2.4", ago(0)
 			return h, nil
 		},
-		Releases: func(context.Context, string) ([]api.Release, error) { return releases(), nil },
+		Releases: func(context.Context, string) ([]api.ListedRelease, error) { return releases(), nil },
 		AddRelease: func(_ context.Context, r io.Reader) (noon.Release, error) {
 			n, err := io.Copy(io.Discard, r)
 			if err != nil || n == 0 {

@@ -17,7 +17,7 @@ func (f *face) planCommand() *cobra.Command {
 		Short: "Show every state a deployment would pass through, before anything moves",
 		Long: `plan shows what a deployment of a release (default: the newest) would do: its
 states, what each changes, who meets whom in it and on what evidence, what is
-waited for and checked, and from where there is no way back. Nothing is
+waited for and checked, and what going back does not undo. Nothing is
 changed.`,
 		Args:              args("[RELEASE]"),
 		ValidArgsFunction: f.completeReleases,

@@ -34,6 +34,8 @@ type Controller struct {
 	started time.Time
 	end     func(ending) // ends Serve, for upgrade and down
 
+	leaveParts func() // no longer starts parts that do not answer
+
 	creating sync.Mutex // a key is looked for and used in one step
 
 	mu      sync.Mutex

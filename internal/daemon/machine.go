@@ -95,8 +95,9 @@ func (c *Controller) Down(ctx context.Context) error {
 			return err
 		}
 	}
-	c.end(endDown)
-	return nil
+	c.leaveParts()
+	defer c.end(endDown)
+	return c.stopParts(ctx, "host", "proxy")
 }
 
 // stopLimit is how long a part may take to end when it is asked to.

@@ -49,7 +49,7 @@ func Serve(ctx context.Context, opts Options) (next string, err error) {
 	if err := opts.Paths.Prepare(); err != nil {
 		return "", err
 	}
-	lock, err := lockData(opts.Paths)
+	lock, err := lockData(ctx, opts.Paths)
 	if err != nil {
 		return "", err
 	}
@@ -64,12 +64,12 @@ func Serve(ctx context.Context, opts Options) (next string, err error) {
 
 // lockData takes the data directory for this process. The kernel frees it when
 // the process ends, however it ends: there is no stale lock.
-func lockData(p Paths) (*os.File, error) {
+func lockData(ctx context.Context, p Paths) (*os.File, error) {
 	f, err := os.OpenFile(p.LockFile(), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, &noon.Error{Kind: noon.Invalid, Op: "lock", Subject: p.LockFile(), Err: err, Hint: "Name a data directory you may write to with --data."}
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := waitLock(ctx, f); err != nil {
 		f.Close()
 		return nil, &noon.Error{
 			Kind: noon.Conflict, Op: "serve", Subject: p.Data, Err: errors.New("another controller works on this data directory"),
@@ -77,6 +77,21 @@ func lockData(p Paths) (*os.File, error) {
 		}
 	}
 	return f, nil
+}
+
+// endingLimit is how long a controller that is ending may still hold the lock.
+const endingLimit = 3 * time.Second
+
+func waitLock(ctx context.Context, f *os.File) error {
+	ctx, cancel := context.WithTimeout(ctx, endingLimit)
+	defer cancel()
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		sleep(ctx, lookEvery)
+	}
 }
 
 func (c *Controller) serve(ctx context.Context) (string, error) {
@@ -99,22 +114,25 @@ func (c *Controller) serve(ctx context.Context) (string, error) {
 		return "", err
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	keeping, stopKeeping := context.WithCancel(ctx)
+	defer stopKeeping()
+	var keepers sync.WaitGroup
+	c.leaveParts = func() {
+		stopKeeping()
+		keepers.Wait()
+	}
 	for _, p := range c.opts.parts() {
 		c.setPart(p.name, errStarting)
-		group.Go(func() error { p.keep(ctx, c.setPart); return nil })
+		keepers.Go(func() { p.keep(keeping, c.setPart) })
 	}
 	group.Go(func() error { return c.whenUp(ctx, group) })
 	group.Go(func() error { return serveHTTP(ctx, listener, handler) })
 	err = group.Wait()
-	rest := context.WithoutCancel(ctx)
-	switch how {
-	case endUpgrade:
-		return c.opts.Binary, errors.Join(err, c.stopParts(rest, "host"))
-	case endDown:
-		return "", errors.Join(err, c.stopParts(rest, "host", "proxy"))
-	default:
-		return "", err
+	c.leaveParts()
+	if how == endUpgrade {
+		return c.opts.Binary, errors.Join(err, c.stopParts(context.WithoutCancel(ctx), "host"))
 	}
+	return "", err
 }
 
 // whenUp starts working once every part answers.

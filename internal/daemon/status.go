@@ -15,7 +15,7 @@ const observeLimit = 3 * time.Second
 
 // Releases lists the releases of an app, newest first, with what became of
 // them.
-func (c *Controller) Releases(ctx context.Context, app string) ([]api.Release, error) {
+func (c *Controller) Releases(ctx context.Context, app string) ([]api.ListedRelease, error) {
 	apps := []string{app}
 	if app == "" {
 		var err error
@@ -23,14 +23,14 @@ func (c *Controller) Releases(ctx context.Context, app string) ([]api.Release, e
 			return nil, err
 		}
 	}
-	list := []api.Release{}
+	list := []api.ListedRelease{}
 	for _, name := range apps {
 		releases, err := c.ledger.Releases(ctx, name)
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range releases {
-			list = append(list, api.Release{Release: r})
+			list = append(list, api.ListedRelease{Release: r})
 		}
 		if err := c.placeReleases(ctx, name, list[len(list)-len(releases):]); err != nil {
 			return nil, err
@@ -40,7 +40,7 @@ func (c *Controller) Releases(ctx context.Context, app string) ([]api.Release, e
 }
 
 // placeReleases tells of each release where it is live, warm and has passed.
-func (c *Controller) placeReleases(ctx context.Context, app string, list []api.Release) error {
+func (c *Controller) placeReleases(ctx context.Context, app string, list []api.ListedRelease) error {
 	sites, err := c.ledger.Sites(ctx)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (c *Controller) placeReleases(ctx context.Context, app string, list []api.R
 	return nil
 }
 
-func place(r *api.Release, env string, now noon.State, history []noon.Deployment) {
+func place(r *api.ListedRelease, env string, now noon.State, history []noon.Deployment) {
 	for _, p := range now.Presences {
 		switch {
 		case p.Revision.Release != r.Number:

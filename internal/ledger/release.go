@@ -81,7 +81,7 @@ func validRelease(r noon.Release, manifest []byte) error {
 // storable reports whether both engines can hold s as TEXT.
 func storable(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
-// Releases returns the releases of an app whose content is kept, oldest first.
+// Releases returns the releases of an app whose content is kept, newest first.
 func (l *Ledger) Releases(ctx context.Context, app string) ([]noon.Release, error) {
 	all, err := l.AllReleases(ctx, app)
 	var kept []noon.Release
@@ -93,9 +93,9 @@ func (l *Ledger) Releases(ctx context.Context, app string) ([]noon.Release, erro
 	return kept, err
 }
 
-// AllReleases returns every release an app ever had, oldest first.
+// AllReleases returns every release an app ever had, newest first.
 func (l *Ledger) AllReleases(ctx context.Context, app string) ([]PastRelease, error) {
-	all, err := collect(ctx, l.reader, scanPast, `SELECT value, pruned FROM release WHERE app = $1 ORDER BY number`, app)
+	all, err := collect(ctx, l.reader, scanPast, `SELECT value, pruned FROM release WHERE app = $1 ORDER BY number DESC`, app)
 	return all, explain("list releases of", app, err)
 }
 

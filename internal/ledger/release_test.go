@@ -36,7 +36,7 @@ func TestReleasesAreNumberedPerApp(t *testing.T) {
 	if apps := must(l.Apps(ctx))(t); !cmp.Equal(apps, []string{"blog", "shop"}) {
 		t.Errorf("apps are %v", apps)
 	}
-	if all := must(l.Releases(ctx, "shop"))(t); len(all) != 3 || all[0].Number != 1 || all[2].Number != 3 {
+	if all := must(l.Releases(ctx, "shop"))(t); len(all) != 3 || all[0].Number != 3 || all[2].Number != 1 {
 		t.Errorf("releases are %+v", all)
 	}
 }
@@ -57,7 +57,7 @@ func TestPrunedReleasesAreNotFound(t *testing.T) {
 	if kept := must(l.Releases(ctx, "shop"))(t); len(kept) != 1 || kept[0].Number != 3 {
 		t.Errorf("kept are %+v", kept)
 	}
-	if all := must(l.AllReleases(ctx, "shop"))(t); len(all) != 3 || !all[0].Pruned.Equal(noon2026()) || !all[2].Pruned.IsZero() {
+	if all := must(l.AllReleases(ctx, "shop"))(t); len(all) != 3 || !all[2].Pruned.Equal(noon2026()) || !all[0].Pruned.IsZero() {
 		t.Errorf("all are %+v", all)
 	}
 	// The same content comes back: the same release.

@@ -302,7 +302,11 @@ func TestAStreamThatBreaksIsCut(t *testing.T) {
 	t.Parallel()
 	s := openShop(t)
 	s.harm(streams(
-		func(w http.ResponseWriter, _ *http.Request) { say(w, "id: 1\nevent: hello\ndata: {}\n\n") },
+		func(w http.ResponseWriter, _ *http.Request) {
+			say(w, "id: 1\nevent: hello\ndata: {}\n\n")
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		},
 		func(conn *websocket.Conn, r *http.Request) {
 			_ = conn.Write(r.Context(), websocket.MessageText, []byte(`{"text":"hello"}`))
 		},
@@ -325,8 +329,12 @@ func TestAStreamThatMovesIsNotCut(t *testing.T) {
 		func(w http.ResponseWriter, r *http.Request) {
 			mu.Lock()
 			resumed[r.Header.Get("Last-Event-ID")]++
+			odd := resumed["7"]%2 == 1
 			mu.Unlock()
-			say(w, "id: 7\nevent: hello\ndata: {}\n\nevent: bye\ndata: {}\n\n")
+			say(w, "id: 7\nevent: hello\ndata: {}\n\n")
+			if odd { // else the body just ends, in good order
+				say(w, "event: bye\ndata: {}\n\n")
+			}
 		},
 		func(conn *websocket.Conn, r *http.Request) {
 			_ = conn.Write(r.Context(), websocket.MessageText, []byte(`{"text":"hello"}`))

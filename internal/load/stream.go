@@ -31,7 +31,7 @@ type stream interface {
 }
 
 // holdStreams is one place at the shop's streams: one customer after another
-// holds one for some seconds, until leaving ends.
+// holds one for some seconds, some for longer than a release drains, until leaving ends.
 func (l *Load) holdStreams(leaving, ctx context.Context, place int) {
 	random := mathrand.New(mathrand.NewPCG(l.config.Seed, 1<<63+uint64(place)))
 	for n := 0; leaving.Err() == nil; n++ {
@@ -41,7 +41,7 @@ func (l *Load) holdStreams(leaving, ctx context.Context, place int) {
 		} else {
 			s = &chat{load: l}
 		}
-		stay, cancel := context.WithTimeout(leaving, 2*time.Second+time.Duration(random.Int64N(int64(4*time.Second))))
+		stay, cancel := context.WithTimeout(leaving, 2*time.Second+time.Duration(random.Int64N(int64(10*time.Second))))
 		if !l.attend(stay, ctx, s) {
 			pause(stay, returnEvery)
 		}

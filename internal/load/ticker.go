@@ -72,6 +72,8 @@ func (t *ticker) hold(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded):
 			return nil // nothing was wrong when the customer left
+		case errors.Is(err, io.EOF):
+			return errBye // the body was ended as it should be, between events: a browser comes back with the last id
 		case err != nil:
 			return fmt.Errorf("ended without a goodbye: %w", err)
 		case e.name == "bye":

@@ -10,6 +10,8 @@
 // is whatever is nested or repeated far beyond what a manifest needs.
 package manifest
 
+//go:generate go test . -update
+
 import (
 	_ "time/tzdata" // schedules name time zones, also on machines without a zone database
 

@@ -86,7 +86,7 @@ func (s *sketch) irreversible(st noon.State) []string {
 			continue
 		}
 		store := strings.TrimPrefix(need.Fact.Name, "migrate ")
-		list = append(list, fmt.Sprintf("%s stays migrated: going back gives users %s, not the old %s", store, name(s.from), store))
+		list = append(list, fmt.Sprintf("%s stays migrated; %s goes on with it", store, name(s.from)))
 	}
 	return list
 }

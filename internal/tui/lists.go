@@ -13,7 +13,7 @@ import (
 )
 
 // Releases draws the releases of an app.
-func (p Page) Releases(list []api.Release) string {
+func (p Page) Releases(list []api.ListedRelease) string {
 	if len(list) == 0 {
 		return "no release yet: `noon build` makes one\n"
 	}

@@ -66,7 +66,7 @@ func TestLists(t *testing.T) {
 	older := noon.Release{App: "shop", Number: 1, Commit: "0123456789abcdef", Dirty: true, Title: "価格を表示する", Size: 812, Added: ago(72 * time.Hour)}
 	added := newest
 	added.Added = ago(5 * time.Minute)
-	releases := []api.Release{
+	releases := []api.ListedRelease{
 		{Release: added, Live: []string{"staging"}, Passed: []string{"staging"}},
 		{Release: older, Live: []string{"production"}, Warm: []string{"staging"}, Passed: []string{"staging", "production", "test"}},
 	}
@@ -121,7 +121,7 @@ func TestPagesFitAndAreClean(t *testing.T) {
 		text := rapid.String().Draw(t, "text")
 		width := rapid.IntRange(1, 120).Draw(t, "width")
 		p := page(width)
-		out := p.Releases([]api.Release{{Release: noon.Release{Number: 1, Title: text, Commit: "abc"}}}) +
+		out := p.Releases([]api.ListedRelease{{Release: noon.Release{Number: 1, Title: text, Commit: "abc"}}}) +
 			p.History([]noon.Deployment{{ID: 1, By: text, Reason: text, Plan: noon.Plan{Kind: noon.PlanDeploy, To: r1}}})
 		for line := range strings.Lines(out) {
 			line = strings.TrimSuffix(line, "\n")

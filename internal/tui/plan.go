@@ -78,7 +78,7 @@ func (p Page) planNotes(v api.Preview) string {
 	var b strings.Builder
 	for _, st := range v.Plan.States {
 		for _, what := range st.Irreversible {
-			b.WriteString(p.warn("  no way back from "+st.Kind.Label()+": ") + Clean(what) + "\n")
+			b.WriteString(p.warn("  not undone by going back, from "+st.Kind.Label()+" on: ") + Clean(what) + "\n")
 		}
 	}
 	for _, w := range v.Plan.Warnings {

@@ -64,6 +64,10 @@ func (r *run) taskID(f noon.Fact, attempt int) string {
 // task starts the task if the host does not know it, and waits for its end.
 func (r *run) task(ctx context.Context, id string, f noon.Fact) (*noon.Exit, []string, error) {
 	var status noon.TaskStatus
+	// A command that was started is not left running behind the walk's back:
+	// whoever aborts gets the way back once it has ended.
+	r.finishing = true
+	defer func() { r.finishing = false }()
 	err := r.until(ctx, f.Name, 0, func(ctx context.Context) (bool, error) {
 		host, err := r.Host(f.Host)
 		if err != nil {

@@ -53,6 +53,9 @@ type Line struct {
 // Run works until ctx ends or a newer epoch is acquired by somebody else.
 func (l *Line) Run(ctx context.Context) error {
 	epoch, err := l.Desk.Acquire(ctx, l.Site, l.Holder)
+	if err == nil {
+		epoch, err = l.overtake(ctx, epoch)
+	}
 	if err != nil {
 		return fmt.Errorf("take %s: %w", l.Site, err)
 	}
@@ -83,6 +86,31 @@ func (l *Line) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// overtake takes the site until the epoch is beyond what the hosts know. It is
+// behind when the ledger was restored from a backup.
+func (l *Line) overtake(ctx context.Context, epoch int64) (int64, error) {
+	list, err := l.Desk.Line(ctx, l.Site)
+	if err != nil {
+		return epoch, err
+	}
+	for _, d := range list {
+		for _, name := range (&run{d: d}).hosts() {
+			host, err := l.Host(name)
+			if err != nil {
+				return epoch, err
+			}
+			seen, err := host.Observe(ctx, l.Site)
+			for err == nil && epoch < seen.Accepted.Epoch {
+				epoch, err = l.Desk.Acquire(ctx, l.Site, l.Holder)
+			}
+			if err != nil && noon.KindOf(err) != noon.Unavailable {
+				return epoch, err
+			}
+		}
+	}
+	return epoch, nil
 }
 
 // hold tells the hosts once more what the site is if it is at rest: they may

@@ -62,7 +62,7 @@ func (r *run) refresh(ctx context.Context) error {
 		return fmt.Errorf("read deployment %d: %w", r.d.ID, err)
 	}
 	r.d.Approved, r.d.Resolved, r.d.WantAbort = d.Approved, d.Resolved, d.WantAbort
-	if r.d.WantAbort == "" || r.back {
+	if r.d.WantAbort == "" || r.back || r.finishing {
 		return nil
 	}
 	return errBack("deploy", r.d.Site.String(), "Nothing is left of it; users have been on the release before or are back on it.", errors.New(r.d.WantAbort))

@@ -66,6 +66,8 @@ type run struct {
 	d     noon.Deployment
 	epoch int64
 	back  bool // on the way back: requests to abort mean nothing any more
+
+	finishing bool // a command runs: requests to abort wait for its end
 }
 
 // turnBackError is the reason why a state does not hold.
