@@ -5,11 +5,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,15 +32,15 @@ var (
 	seedFlag  = flag.Uint64("seed", 0, "seed of the crash test (default: another one each time)")
 )
 
-func kills(t testing.TB) int {
-	t.Helper()
+func kills(tb testing.TB) int {
+	tb.Helper()
 	if *killsFlag > 0 {
 		return *killsFlag
 	}
 	if text := os.Getenv("NOON_E2E_KILLS"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
-			t.Fatalf("NOON_E2E_KILLS=%q: want a number", text)
+			tb.Fatalf("NOON_E2E_KILLS=%q: want a number", text)
 		}
 		return n
 	}
@@ -147,6 +145,7 @@ func points(names []string, spread, i int) string {
 
 // crashController has the controller die wherever it is.
 func crashController(t *testing.T, total int) {
+	t.Helper()
 	c := newCrasher(t, false)
 	names := []string{
 		"ledger.record.before", "ledger.record.commit", "ledger.record.after", "line.start.before", "line.start.after",
@@ -185,6 +184,7 @@ func crashController(t *testing.T, total int) {
 // crashHost has the host part die at its k-th point, again and again, and the
 // controller wherever it is.
 func crashHost(t *testing.T, total int) {
+	t.Helper()
 	c := newCrasher(t, false)
 	names := []string{
 		"host.desired.before", "host.desired.stored", "host.route.before", "host.route.after", "host.start.before", "host.start.after",
@@ -201,6 +201,7 @@ func crashHost(t *testing.T, total int) {
 // crashKeepers has keepers, and what becomes the app's processes, die at each
 // of their points. They are killed again and again until they are disarmed.
 func crashKeepers(t *testing.T, total int) {
+	t.Helper()
 	c := newCrasher(t, true)
 	names := []string{
 		"keeper.locked", "keeper.started", "keeper.exit.before", "keeper.exit.after", "keeper.stop.before",
@@ -314,7 +315,7 @@ func (c *crasher) deploy() {
 	if c.t.Failed() {
 		return
 	}
-	if c.took > 3*time.Second {
+	if c.took > recovery/2 {
 		for _, e := range end.Events {
 			c.t.Logf("  %s %s %s %s", e.At.Format("05.000"), e.Kind, e.Subject, e.Detail)
 		}
@@ -445,172 +446,6 @@ func (c *crasher) check(req api.DeployRequest, d api.DeploymentView) {
 		c.t.Errorf("%s ended as %s, but after %s: %v", d.Name(), d.Status, recovery, err)
 	}
 	c.once(d)
-}
-
-// exactly wants one release to be there and nothing else.
-func (c *crasher) exactly(want noon.Revision) error {
-	st, err := c.statusOf(site)
-	if err != nil {
-		return err
-	}
-	if st.Live != want.String() || len(st.Hosts) != 1 {
-		return fmt.Errorf("%s is live, want %s; hosts: %d, problem: %v", st.Live, want, len(st.Hosts), st.Problem)
-	}
-	seen := st.Hosts[0]
-	if !maps.Equal(seen.Shares, map[string]int{want.String(): noon.PointsWhole}) {
-		return fmt.Errorf("the proxy has the shares %v", seen.Shares)
-	}
-	up := map[string]noon.Instance{}
-	for _, inst := range seen.Instances {
-		if inst.Phase != noon.Exited {
-			up[fmt.Sprintf("%s %s.%d %s", inst.Revision, inst.Service, inst.Index, inst.Phase)] = inst
-		}
-	}
-	wanted := []string{want.String() + " web.0 ready", want.String() + " web.1 ready", want.String() + " worker.0 ready"}
-	if got := slices.Sorted(maps.Keys(up)); !slices.Equal(got, wanted) {
-		return fmt.Errorf("instances are %q, want %q", got, wanted)
-	}
-	return errors.Join(c.noLeaks(slices.Collect(maps.Values(up))), c.answers(want))
-}
-
-// noLeaks wants no process, port, socket or directory that nobody needs.
-func (m *machine) noLeaks(up []noon.Instance) error {
-	wantProcs := map[string]int{"serve": 1, "host": 1, "proxy": 1, "keeper": len(up), "": len(up)}
-	var pids, wantPIDs []int
-	procs := m.processes()
-	counts := map[string]int{}
-	for _, p := range procs {
-		counts[p.part()]++
-		if p.part() == "" {
-			pids = append(pids, p.pid)
-		}
-	}
-	if !maps.Equal(counts, wantProcs) {
-		return fmt.Errorf("processes are %v, want %v: %v", counts, wantProcs, procs)
-	}
-	var ports []int
-	for _, address := range append(addresses(up), m.address) {
-		_, port, _ := strings.Cut(address, ":")
-		if n, err := strconv.Atoi(port); err == nil {
-			ports = append(ports, n)
-		}
-	}
-	names := map[string]bool{}
-	for _, inst := range up {
-		wantPIDs = append(wantPIDs, inst.PID)
-		names[inst.ID] = true
-	}
-	slices.Sort(ports)
-	slices.Sort(pids)
-	slices.Sort(wantPIDs)
-	if !slices.Equal(pids, wantPIDs) {
-		return fmt.Errorf("the app's processes are %v, its instances %v", pids, wantPIDs)
-	}
-	if got := listening(procs); !slices.Equal(got, ports) {
-		return fmt.Errorf("ports %v are open, want %v", got, ports)
-	}
-	return m.noLitter(names)
-}
-
-func addresses(up []noon.Instance) []string {
-	var list []string
-	for _, inst := range up {
-		if inst.Service == "web" {
-			list = append(list, inst.Address)
-		}
-	}
-	return list
-}
-
-// mostEnded bounds the directories of ended processes and tasks, which are
-// kept for their output.
-const mostEnded = 2*20 + 10
-
-// noLitter wants only known files where noon keeps things.
-func (m *machine) noLitter(live map[string]bool) error {
-	sockets, _ := filepath.Glob(filepath.Join(m.data, "run", "*"))
-	for i := range sockets {
-		sockets[i] = filepath.Base(sockets[i])
-	}
-	if want := []string{"api.sock", "host.sock", "proxy.sock"}; !slices.Equal(sockets, want) {
-		return fmt.Errorf("sockets are %q, want %q", sockets, want)
-	}
-	entries, err := os.ReadDir(filepath.Join(m.data, "host", "run"))
-	if err != nil {
-		return err
-	}
-	over := 0
-	for _, e := range entries {
-		_, err := os.Stat(filepath.Join(m.data, "host", "run", e.Name(), "exit.json"))
-		switch {
-		case strings.HasPrefix(e.Name(), ".") && young(e):
-		case strings.HasPrefix(e.Name(), "."):
-			return fmt.Errorf("host/run/%s is left over", e.Name())
-		case live[e.Name()]:
-		case err == nil:
-			over++
-		default:
-			return fmt.Errorf("host/run/%s is of no known instance", e.Name())
-		}
-	}
-	if over > mostEnded {
-		return fmt.Errorf("%d directories of ended processes are kept", over)
-	}
-	tmp, err := os.ReadDir(filepath.Join(m.dir, "tmp"))
-	if err == nil && len(tmp) > 0 {
-		err = fmt.Errorf("left in TMPDIR: %v", tmp)
-	}
-	return err
-}
-
-// young is what somebody may still be making or removing: it is cleared away
-// after a while.
-func young(e os.DirEntry) bool {
-	info, err := e.Info()
-	return err != nil || time.Since(info.ModTime()) < 3*time.Minute
-}
-
-// answers wants ten visitors to meet that release.
-func (m *machine) answers(want noon.Revision) error {
-	l := &load{address: m.address}
-	for range 10 {
-		v := visitor{load: l, method: "GET", path: "/"}
-		if release, err := v.ask(); err != nil || release != noon.ReleaseName(want.Release) {
-			return fmt.Errorf("%s answers (%v), want %s", release, err, want)
-		}
-	}
-	return nil
-}
-
-// once wants no task to have run twice, and all those of a deployment that
-// succeeded to have run.
-func (c *crasher) once(d api.DeploymentView) {
-	c.t.Helper()
-	counts := map[string]int{}
-	for _, e := range c.effectsOf("") {
-		if e.deployment == d.Name() {
-			counts[e.name]++
-		}
-	}
-	for name, n := range counts {
-		if n > 1 {
-			c.t.Errorf("%s has run %s %d times: %v", d.Name(), name, n, c.effectsOf(name))
-		}
-	}
-	var want []string
-	switch {
-	case d.Status == noon.Succeeded && d.Plan.Kind == noon.PlanDeploy:
-		want = []string{"announce", "migrate", "warm-up", "purge", "tell"}
-	case d.Status == noon.Succeeded:
-		want = []string{"back", "was-back"}
-	case d.Status == noon.Returned && !c.keepers:
-		want = []string{"announce", "migrate", "mourn"}
-	}
-	for _, name := range want {
-		if counts[name] != 1 {
-			c.t.Errorf("%s is %s, but %s has run %d times", d.Name(), d.Status, name, counts[name])
-		}
-	}
 }
 
 // finish lets everything come to rest, looks once more and sums up.

@@ -124,7 +124,7 @@ func (v *visitor) visit(ctx context.Context) {
 		v.load.mu.Lock()
 		rule := len(v.load.rules) - 1
 		v.load.mu.Unlock()
-		release, err := v.ask()
+		release, err := v.ask(context.WithoutCancel(ctx)) // what has begun is let end
 		v.load.note(v, began, rule, release, err)
 	}
 }
@@ -151,19 +151,19 @@ func (l *load) note(v *visitor, began time.Time, rule int, release string, err e
 }
 
 // ask sends one request and reads the whole answer.
-func (v *visitor) ask() (release string, err error) {
+func (v *visitor) ask(ctx context.Context) (release string, err error) {
 	defer func() {
 		if err != nil || !v.keep {
 			v.hangUp()
 		}
 	}()
-	if err := v.connect(); err != nil {
+	if err := v.connect(ctx); err != nil {
 		return "", err
 	}
 	if err := v.conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		return "", err
 	}
-	req, err := http.NewRequestWithContext(context.Background(), v.method, "http://"+v.load.address+v.path, bytes.NewReader(v.payload))
+	req, err := http.NewRequestWithContext(ctx, v.method, "http://"+v.load.address+v.path, bytes.NewReader(v.payload))
 	if err != nil {
 		return "", err
 	}
@@ -194,14 +194,14 @@ func (v *visitor) ask() (release string, err error) {
 
 // connect makes sure of a connection. A kept one that was closed meanwhile is
 // replaced: nothing has been sent on it.
-func (v *visitor) connect() error {
+func (v *visitor) connect(ctx context.Context) error {
 	if v.conn != nil && ended(v.conn) {
 		v.hangUp()
 	}
 	if v.conn != nil {
 		return nil
 	}
-	conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(context.Background(), "tcp", v.load.address)
+	conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "tcp", v.load.address)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -53,23 +54,22 @@ type controller struct {
 }
 
 // newMachine makes the directories; serve brings it up.
-func newMachine(t testing.TB) *machine {
-	t.Helper()
-	// Not t.TempDir: the path of a socket has to be short.
-	dir, err := os.MkdirTemp("", "e2e-")
+func newMachine(tb testing.TB) *machine {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "e2e-") //nolint:usetesting // the path of a socket has to be short
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	m := &machine{
-		t: t, binary: noonBinary, dir: dir, data: filepath.Join(dir, "data"), repo: filepath.Join(dir, "repo"),
+		t: tb, binary: noonBinary, dir: dir, data: filepath.Join(dir, "data"), repo: filepath.Join(dir, "repo"),
 		mark: filepath.Base(dir), effects: filepath.Join(dir, "effects"),
 	}
 	m.args = []string{"serve", "--data", m.data, "--listen", "127.0.0.1:0"}
 	m.api = api.NewClient(filepath.Join(m.data, "run", "api.sock"))
-	t.Cleanup(m.clear)
+	tb.Cleanup(m.clear)
 	for _, name := range []string{"tmp", "repo"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return m
@@ -161,7 +161,7 @@ func (m *machine) start(env ...string) *controller {
 		m.t.Fatal(err)
 	}
 	defer log.Close()
-	c := &controller{cmd: exec.Command(m.binary, m.args...), done: make(chan struct{})} //nolint:noctx // clear ends it
+	c := &controller{cmd: exec.Command(m.binary, m.args...), done: make(chan struct{})}
 	c.cmd.Stdout, c.cmd.Stderr, c.cmd.Env, c.cmd.Dir = log, log, m.environ(env...), m.dir
 	if err := c.cmd.Start(); err != nil {
 		m.t.Fatalf("start the controller: %v", err)
@@ -177,11 +177,9 @@ func (m *machine) start(env ...string) *controller {
 }
 
 // serve starts a controller and waits until every part answers.
-func (m *machine) serve(env ...string) *controller {
+func (m *machine) serve() {
 	m.t.Helper()
-	c := m.start(env...)
-	m.awaitUp(c)
-	return c
+	m.awaitUp(m.start())
 }
 
 func (m *machine) awaitUp(c *controller) {
@@ -339,20 +337,18 @@ func (m *machine) deployment(id int64) (api.DeploymentView, error) {
 }
 
 // ends waits until a deployment has come to one of the statuses.
-func (m *machine) ends(id int64, limit time.Duration, in ...noon.Status) api.DeploymentView {
+func (m *machine) ends(id int64, in ...noon.Status) api.DeploymentView {
 	m.t.Helper()
 	var d api.DeploymentView
-	eventually(m.t, limit, fmt.Sprintf("d%d is %v", id, in), func() error {
+	eventually(m.t, soon, fmt.Sprintf("d%d is %v", id, in), func() error {
 		var err error
 		if d, err = m.deployment(id); err != nil {
 			return err
 		}
-		for _, s := range in {
-			if d.Status == s {
-				return nil
-			}
+		if slices.Contains(in, d.Status) {
+			return nil
 		}
-		return fmt.Errorf("it is %s, waits for %q, error %v", d.Status, d.Waiting, d.Error)
+		return fmt.Errorf("it is %s, waits for %q, error %s", d.Status, d.Waiting, fmt.Sprint(d.Error))
 	})
 	return d
 }

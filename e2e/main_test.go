@@ -69,10 +69,10 @@ func goTool(args ...string) error {
 }
 
 // eventually looks again and again until see finds nothing to complain of.
-func eventually(t testing.TB, limit time.Duration, what string, see func() error) {
-	t.Helper()
-	if err := wait(t.Context(), limit, see); err != nil {
-		t.Fatalf("%s: not within %s: %v", what, limit, err)
+func eventually(tb testing.TB, limit time.Duration, what string, see func() error) {
+	tb.Helper()
+	if err := wait(tb.Context(), limit, see); err != nil {
+		tb.Fatalf("%s: not within %s: %v", what, limit, err)
 	}
 }
 
