@@ -116,6 +116,9 @@ func (d *desk) Plan(ctx context.Context, dep noon.Deployment) (noon.Plan, error)
 	if err := d.complete(ctx, dep, in.Apps[dep.Plan.To]); err != nil {
 		return noon.Plan{}, err
 	}
+	if err := d.unshared(ctx, dep, in.Apps[dep.Plan.To]); err != nil {
+		return noon.Plan{}, err
+	}
 	return planner.Plan(in)
 }
 
@@ -228,4 +231,63 @@ func (d *desk) lastConfig(ctx context.Context, site noon.Site, release int, live
 	}
 	config, err := d.LatestConfig(ctx, site)
 	return config.Version, err
+}
+
+// unshared refuses a site that would answer for the same host name and path as
+// another one on this machine: the proxy could not tell their requests apart.
+func (d *desk) unshared(ctx context.Context, dep noon.Deployment, app noon.App) error {
+	sites, err := d.Sites(ctx)
+	if err != nil {
+		return err
+	}
+	for _, other := range sites {
+		if other == dep.Site {
+			continue
+		}
+		now, _, err := d.current(ctx, other)
+		if err != nil {
+			return err
+		}
+		if now.Live().IsZero() {
+			continue
+		}
+		_, theirs, err := d.catalog.app(ctx, other.App, now.Live().Release)
+		if err != nil {
+			return err
+		}
+		if address := clash(app, dep.Site.Environment, theirs, other.Environment); address != "" {
+			return &noon.Error{
+				Kind: noon.Conflict, Op: "deploy", Subject: dep.Site.String(),
+				Err:  fmt.Errorf("%s answers for %s on this machine already", other, address),
+				Hint: "Nothing was changed. Give each environment its own `domains` in noon.yaml.",
+			}
+		}
+	}
+	return nil
+}
+
+// clash names a host name and path that both answer for, "" if there is none.
+func clash(a noon.App, envA string, b noon.App, envB string) string {
+	domains := func(app noon.App, env string) []string {
+		e, _ := app.Environment(env)
+		if len(e.Domains) == 0 {
+			return []string{"any host name"}
+		}
+		return e.Domains
+	}
+	paths := func(app noon.App) []string {
+		var list []string
+		for _, s := range app.Services {
+			list = append(list, s.Paths...)
+		}
+		return list
+	}
+	for _, domain := range domains(a, envA) {
+		for _, path := range paths(a) {
+			if slices.Contains(domains(b, envB), domain) && slices.Contains(paths(b), path) {
+				return domain + ", path " + path
+			}
+		}
+	}
+	return ""
 }
