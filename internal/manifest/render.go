@@ -129,22 +129,23 @@ func (s *sketch) renderRest(b *strings.Builder) {
 	} else {
 		b.WriteString("# smoke:\n#   - {name: home, get: /, expect: {status: 200}}\n")
 	}
-	staging, values := " {}", "    # variables: {DATABASE_HOST: localhost}\n"
+	staging, values := "", "    # variables: {DATABASE_HOST: localhost}\n"
 	if len(s.variables) > 0 {
 		pairs := make([]string, len(s.variables))
 		for i, v := range s.variables {
 			pairs[i] = fmt.Sprintf("%s: %s", v[0], textYAML(v[1]))
 		}
 		values = fmt.Sprintf("    variables: {%s}\n", strings.Join(pairs, ", "))
-		staging = "\n" + strings.TrimSuffix(values, "\n")
+		staging = values
 	}
 	fmt.Fprintf(b, `
 # How long a new release has to hold after the switch.
 bake: 5s
 
 environments:
-  staging:%s
-  production:
+  staging:
+    domains: [staging.localhost]   # each environment of a machine has its own
+%s  production:
     after: staging   # only what has passed staging
     # domains: [www.example.com]
 %s    # approval: true
