@@ -30,7 +30,8 @@ func (r *run) meet(ctx context.Context, i int, needs []noon.Need) error {
 			return err
 		}
 	}
-	return nil
+	// Asked while the last of them was on its way: users are not sent on first.
+	return r.refresh(ctx)
 }
 
 func (r *run) gate(ctx context.Context, i int, g noon.Gate) error {
