@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -77,10 +79,25 @@ func TestDeployAndRollBackUnderLoad(t *testing.T) {
 	users.stop()
 }
 
+// pondering is a release whose deployment waits in a hook until the returned
+// function is called.
+func pondering(m *machine) (r recipe, goOn func()) {
+	m.t.Helper()
+	file := filepath.Join(m.dir, "go-on")
+	goOn = func() {
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			m.t.Error(err)
+		}
+	}
+	return recipe{top: "hooks:\n  before-switch: [{name: think, command: ./app task think await " + file + ", timeout: 2m}]"}, goOn
+}
+
 func TestSecondDeploymentWaitsForTheFirst(t *testing.T) {
 	t.Parallel()
-	slow := "hooks:\n  before-switch: [{name: think, command: ./app task think take 1s}]"
-	m, users := served(t, recipe{}, recipe{top: slow}, recipe{})
+	m := newMachine(t)
+	slow, goOn := pondering(m)
+	up(m, recipe{}, slow, recipe{})
+	users := m.load()
 	first := m.begin("deploy", "r2")
 	second := m.begin("deploy", "r3")
 	if d, err := m.deployment(second.ID); err != nil || d.Status != noon.Queued {
@@ -89,6 +106,7 @@ func TestSecondDeploymentWaitsForTheFirst(t *testing.T) {
 	if queued := m.status().Queued; !slices.Equal(queued, []string{second.Name()}) {
 		t.Errorf("the status tells of the queue %v", queued)
 	}
+	goOn()
 	a, b := m.ends(first.ID, noon.Succeeded), m.ends(second.ID, noon.Succeeded)
 	if b.Started.Before(a.Ended) {
 		t.Errorf("the second began at %s, before the first ended at %s", b.Started, a.Ended)
@@ -101,12 +119,16 @@ func TestSecondDeploymentWaitsForTheFirst(t *testing.T) {
 
 func TestNewerRequestSupersedes(t *testing.T) {
 	t.Parallel()
-	slow := "hooks:\n  before-switch: [{name: think, command: ./app task think take 1s}]"
-	m, users := served(t, recipe{}, recipe{top: slow}, recipe{}, recipe{})
+	m := newMachine(t)
+	slow, goOn := pondering(m)
+	up(m, recipe{}, slow, recipe{}, recipe{})
+	users := m.load()
 	first := m.begin("deploy", "r2")
 	m.waitsFor(first.ID, "think")
 	queued := m.begin("deploy", "r3")
-	m.must("deploy", "r4", "--yes", "--supersede")
+	newest := m.begin("deploy", "r4", "--supersede")
+	goOn() // what a command has begun is let end
+	m.ends(newest.ID, noon.Succeeded)
 	if d := m.ends(first.ID, noon.Returned); d.Error == nil || !strings.Contains(d.Error.Error(), "superseded") {
 		t.Errorf("the first went back with %v, want it to say that it was superseded", d.Error)
 	}
@@ -122,12 +144,15 @@ func TestNewerRequestSupersedes(t *testing.T) {
 
 func TestAbort(t *testing.T) {
 	t.Parallel()
-	slow := "hooks:\n  before-switch: [{name: think, command: ./app task think take 2s}]"
-	m, users := served(t, recipe{}, recipe{top: slow})
+	m := newMachine(t)
+	slow, goOn := pondering(m)
+	up(m, recipe{}, slow)
+	users := m.load()
 	users.allow("r1")
 	d := m.begin("deploy", "r2")
 	m.waitsFor(d.ID, "think")
-	m.must("abort", "--reason", "second thoughts")
+	m.must("abort", "--reason", "second thoughts", "--detach")
+	goOn()
 	end := m.ends(d.ID, noon.Returned)
 	if end.Error == nil || !strings.Contains(end.Error.Error(), "second thoughts") {
 		t.Errorf("the reason is %v", end.Error)

@@ -137,7 +137,7 @@ func worker() error {
 }
 
 // task has the effect that its name says, then does what it is told: "fail",
-// "hang", "take DURATION".
+// "hang", "await FILE".
 func task(name string, then []string) error {
 	if err := effect(name); err != nil {
 		return err
@@ -152,12 +152,13 @@ func task(name string, then []string) error {
 	case "hang":
 		signal.Ignore(syscall.SIGTERM)
 		time.Sleep(time.Hour)
-	case "take":
-		wait, err := time.ParseDuration(then[1])
-		if err != nil {
-			return err
+	case "await":
+		for {
+			if _, err := os.Stat(then[1]); err == nil {
+				return nil
+			}
+			time.Sleep(5 * time.Millisecond)
 		}
-		time.Sleep(wait)
 	}
 	return nil
 }
