@@ -193,13 +193,13 @@ func body(t *testing.T, r *http.Response, err error) (int, string) {
 
 func get(t *testing.T, c *http.Client, address string) (int, string) {
 	t.Helper()
-	r, err := c.Get(address) //nolint:bodyclose // body closes it
+	r, err := c.Get(address)
 	return body(t, r, err)
 }
 
 func fill(t *testing.T, c *http.Client, base string) {
 	t.Helper()
-	r, err := c.PostForm(base+"/cart", url.Values{"product": {"kite"}, "quantity": {"2"}}) //nolint:bodyclose // body closes it
+	r, err := c.PostForm(base+"/cart", url.Values{"product": {"kite"}, "quantity": {"2"}})
 	if status, text := body(t, r, err); status != http.StatusSeeOther {
 		t.Fatal(status, text)
 	}
@@ -207,7 +207,7 @@ func fill(t *testing.T, c *http.Client, base string) {
 
 func checkout(t *testing.T, c *http.Client, base, key string) (int, string) {
 	t.Helper()
-	r, err := c.Post(base+"/checkout", "application/json", strings.NewReader(`{"key":"`+key+`","name":"Ada","email":"ada@shop.example"}`)) //nolint:bodyclose // body closes it
+	r, err := c.Post(base+"/checkout", "application/json", strings.NewReader(`{"key":"`+key+`","name":"Ada","email":"ada@shop.example"}`))
 	return body(t, r, err)
 }
 

@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -259,5 +258,3 @@ func (s *site) problem() *noon.Error {
 	}
 	return s.problems[slices.Min(names)]
 }
-
-func (s *site) String() string { return fmt.Sprintf("site %s", s.name) }

@@ -78,7 +78,7 @@ func (c *client) start(ctx context.Context, q request) (response *http.Response,
 	if err := conn.SetDeadline(time.Now().Add(c.timeout)); err != nil {
 		return nil, nil, err
 	}
-	release := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	release := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // it may be closed
 	fail := func(err error) (*http.Response, func(), error) {
 		release()
 		c.close()
