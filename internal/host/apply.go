@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/atomicfile"
@@ -39,9 +40,19 @@ func (h *Host) Apply(_ context.Context, d noon.Desired) error {
 		return err
 	}
 	h.cfg.Faults.Point("host.desired.stored")
+	for _, r := range d.Revisions {
+		if have == nil || !names(have.Desired, r.Revision) {
+			h.releases.doubt(r.Digest)
+		}
+	}
 	s.poke()
 	h.untidy() // it may leave a release out
 	return nil
+}
+
+// names reports whether a revision is desired.
+func names(d noon.Desired, r noon.Revision) bool {
+	return slices.ContainsFunc(d.Revisions, func(have noon.DesiredRevision) bool { return have.Revision == r })
 }
 
 // admissible reports whether d is what is stored already, or why it is refused.

@@ -372,3 +372,34 @@ func TestEnvironmentOfInstances(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestAlteredReleaseIsNotStarted: files that were changed after they had been
+// unpacked are put aside, and what is started is what was released.
+func TestAlteredReleaseIsNotStarted(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	first := revision(1, 1, noon.PointsWhole, web("serve"))
+	m.apply(desired(1, first))
+	m.await("r1 is up", ready(1, 1))
+	dirs, err := filepath.Glob(filepath.Join(m.dir, "releases", "*"))
+	if err != nil || len(dirs) != 1 {
+		t.Fatalf("unpacked: %v, %v", dirs, err)
+	}
+	file := filepath.Join(dirs[0], "digest")
+	if err := errors.Join(os.Chmod(file, 0o600), os.WriteFile(file, []byte("altered"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	again := revision(1, 1, 0, web("serve"))
+	again.Revision.Config++
+	again.Env = map[string]string{"NEW": "yes"}
+	m.apply(desired(2, first, again))
+	m.await("the new configuration is up", func(o noon.Observed) bool {
+		return slices.ContainsFunc(o.Instances, func(i noon.Instance) bool { return i.Revision == again.Revision && i.Phase == noon.Ready })
+	})
+	if data, err := os.ReadFile(file); err != nil || string(data) != first.Digest {
+		t.Errorf("the release holds %q, %v", data, err)
+	}
+	if aside, err := filepath.Glob(filepath.Join(m.dir, "releases", "altered-*")); err != nil || len(aside) != 1 {
+		t.Errorf("put aside: %v, %v", aside, err)
+	}
+}

@@ -23,6 +23,9 @@ import (
 type Releases interface {
 	// Unpack is idempotent; what it leaves is verified and read-only.
 	Unpack(ctx context.Context, digest, dir string) error
+	// Verify compares every file of an unpacked release with what the digest
+	// promises.
+	Verify(ctx context.Context, digest, dir string) error
 }
 
 // Router is the proxy that sends requests to the instances.

@@ -132,6 +132,14 @@ func (s *store) Unpack(_ context.Context, digest, dir string) error {
 	return os.WriteFile(filepath.Join(dir, "digest"), []byte(digest), 0o444)
 }
 
+func (s *store) Verify(_ context.Context, digest, dir string) error {
+	data, err := os.ReadFile(filepath.Join(dir, "digest"))
+	if err == nil && string(data) != digest {
+		err = errors.New("a file was altered")
+	}
+	return err
+}
+
 // machine is a host part in this process with everything around it.
 type machine struct {
 	t      *testing.T

@@ -2,18 +2,22 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 )
 
 // releases are the unpacked releases of a host.
 type releases struct {
 	base  string
 	store Releases
+	log   *slog.Logger
 
 	mu    sync.Mutex
 	ready map[string]bool // by digest; those of an earlier process are looked at again
@@ -23,7 +27,7 @@ type releases struct {
 
 func newReleases(cfg Config) *releases {
 	return &releases{
-		base: filepath.Join(cfg.Dir, releasesDir), store: cfg.Releases,
+		base: filepath.Join(cfg.Dir, releasesDir), store: cfg.Releases, log: cfg.Log,
 		ready: map[string]bool{}, busy: map[string]chan struct{}{}, held: map[string]int{},
 	}
 }
@@ -61,13 +65,43 @@ func (r *releases) unpack(ctx context.Context, digest string) error {
 	done := make(chan struct{})
 	r.busy[digest] = done
 	r.mu.Unlock()
-	err := r.store.Unpack(ctx, digest, r.dir(digest))
+	err := r.whole(ctx, digest)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.busy, digest)
 	close(done)
 	r.ready[digest] = err == nil
 	return err
+}
+
+// whole unpacks a release and makes sure that its files are what was released.
+// A directory that was altered is put aside, for a person to look at, and the
+// release is unpacked anew: what is started from now on is what was tested.
+// Instances that run go on with the files they have.
+func (r *releases) whole(ctx context.Context, digest string) error {
+	dir := r.dir(digest)
+	if err := r.store.Unpack(ctx, digest, dir); err != nil {
+		return err
+	}
+	err := r.store.Verify(ctx, digest, dir)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	aside := filepath.Join(r.base, fmt.Sprintf("altered-%d-%s", time.Now().UnixMilli(), filepath.Base(dir)))
+	if rerr := os.Rename(dir, aside); rerr != nil {
+		return fmt.Errorf("put aside what was altered: %w", errors.Join(rerr, err))
+	}
+	r.log.Error("an unpacked release was altered; it is unpacked anew", "digest", digest, "aside", aside, "err", err)
+	return r.store.Unpack(ctx, digest, dir)
+}
+
+// doubt has a release looked at again before something is started from it.
+func (r *releases) doubt(digest string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.busy[digest] == nil {
+		delete(r.ready, digest)
+	}
 }
 
 // hold keeps a release until the returned function is called.
