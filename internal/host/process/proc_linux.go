@@ -33,6 +33,7 @@ type stat struct {
 	parent         int
 	group, session int
 	start          uint64
+	threads        int
 	exit           int // a wait status, of a zombie
 }
 
@@ -64,7 +65,11 @@ func parseStat(data []byte) (stat, error) {
 	if err != nil {
 		return stat{}, fmt.Errorf("read process: %w", err)
 	}
-	s := stat{state: fields[0][0], parent: numbers[0], group: numbers[1], session: numbers[2], start: start, exit: -1}
+	threads, err := strconv.Atoi(fields[17])
+	if err != nil {
+		return stat{}, fmt.Errorf("read process: %w", err)
+	}
+	s := stat{threads: threads, state: fields[0][0], parent: numbers[0], group: numbers[1], session: numbers[2], start: start, exit: -1}
 	if len(fields) >= 50 {
 		if exit, err := strconv.Atoi(fields[49]); err == nil {
 			s.exit = exit
@@ -78,10 +83,22 @@ func startTime(pid int) (uint64, error) {
 	return s.start, err
 }
 
-// runs reports whether the process is there and has not ended.
+// over reports that nothing of the process runs any more. A zombie that still
+// has threads is one that becomes another program: exec by another thread than
+// the first lets the first die, and takes its place.
+func (s stat) over() bool { return (s.state == 'Z' || s.state == 'X') && s.threads <= 1 }
+
+// runs reports whether the process is there and has not ended. It looks twice:
+// the first look may fall into the instant in which an exec puts a thread in
+// the place of the first, and see the one that is gone.
 func runs(pid int, start uint64) bool {
-	s, err := readStat(pid)
-	return err == nil && s.start == start && s.state != 'Z' && s.state != 'X'
+	for range 2 {
+		s, err := readStat(pid)
+		if err == nil && s.start == start && !s.over() {
+			return true
+		}
+	}
+	return false
 }
 
 // age is how long a process has been there, by the clock that does not jump.
@@ -180,7 +197,7 @@ func (h *handle) waitStatus(ctx context.Context, c claim) (syscall.WaitStatus, b
 	defer tick.Stop()
 	limit := time.After(500 * time.Millisecond)
 	for {
-		if s, err := readStat(c.PID); err == nil && s.start == c.Start && s.state == 'Z' && s.exit >= 0 {
+		if s, err := readStat(c.PID); err == nil && s.start == c.Start && s.over() && s.exit >= 0 {
 			return syscall.WaitStatus(uint32(s.exit)), true
 		}
 		info := pidfdInfo{mask: pidfdInfoExit}
