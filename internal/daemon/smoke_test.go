@@ -10,9 +10,7 @@ import (
 
 func TestJudge(t *testing.T) {
 	t.Parallel()
-	answer := func(status int) *http.Response {
-		return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/json; charset=utf-8"}}}
-	}
+	header := http.Header{"Content-Type": {"application/json; charset=utf-8"}}
 	body := `{"items":[{"price":100,"name":"kite"}],"ok":true,"none":null}`
 	cases := map[string]struct {
 		want   noon.Expect
@@ -41,7 +39,7 @@ func TestJudge(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := judge(tc.want, answer(tc.status), tc.body)
+			err := judge(tc.want, tc.status, header, tc.body)
 			if tc.says == nil {
 				if err != nil {
 					t.Fatal(err)
