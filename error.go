@@ -21,6 +21,25 @@ const (
 	Internal    ErrorKind = "internal"    // a bug in noon or a broken machine
 )
 
+// HTTPStatus is the status code that an answer with this kind of error has,
+// of RFC 9110, section 15.
+func (k ErrorKind) HTTPStatus() int {
+	switch k {
+	case Invalid:
+		return 400 // Bad Request
+	case NotFound:
+		return 404 // Not Found
+	case Conflict, Stale:
+		return 409 // Conflict
+	case Failure:
+		return 422 // Unprocessable Content
+	case Unavailable:
+		return 503 // Service Unavailable
+	default:
+		return 500 // Internal Server Error
+	}
+}
+
 // Error is an error that its reader can act on.
 type Error struct {
 	Kind    ErrorKind // "" is read as Internal

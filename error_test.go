@@ -165,3 +165,16 @@ func TestErrorKeepsTheHintOfItsCauseOnTheWire(t *testing.T) {
 		t.Errorf("read %+v (%v) from %s, want the hint %q", read, err, data, cause.Hint)
 	}
 }
+
+func TestEveryKindHasAStatus(t *testing.T) {
+	t.Parallel()
+	want := map[noon.ErrorKind]int{
+		noon.Invalid: 400, noon.NotFound: 404, noon.Conflict: 409, noon.Stale: 409, noon.Failure: 422,
+		noon.Unavailable: 503, noon.Internal: 500, "of a newer noon": 500,
+	}
+	for kind, status := range want {
+		if got := kind.HTTPStatus(); got != status {
+			t.Errorf("%s is %d, want %d", kind, got, status)
+		}
+	}
+}

@@ -322,23 +322,6 @@ func writeError(w http.ResponseWriter, err error) {
 		data = []byte(`{"kind":"internal"}`)
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(statusOf(e.Kind))
+	w.WriteHeader(e.Kind.HTTPStatus())
 	_, _ = w.Write(append(data, '\n'))
-}
-
-func statusOf(k noon.ErrorKind) int {
-	switch k {
-	case noon.Invalid:
-		return http.StatusBadRequest
-	case noon.NotFound:
-		return http.StatusNotFound
-	case noon.Conflict, noon.Stale:
-		return http.StatusConflict
-	case noon.Failure:
-		return http.StatusUnprocessableEntity
-	case noon.Unavailable:
-		return http.StatusServiceUnavailable
-	default:
-		return http.StatusInternalServerError
-	}
 }

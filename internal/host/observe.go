@@ -100,11 +100,11 @@ func (s *site) shown(i *instance, now time.Time) bool {
 }
 
 // describe gives the instance in the words of everybody. s.mu is held.
-func (s *site) describe(i *instance, _ time.Time) noon.Instance {
+func (s *site) describe(i *instance, now time.Time) noon.Instance {
 	h := s.history(i.slot())
 	n := noon.Instance{
 		ID: i.id, Site: s.name, Revision: i.Revision, Service: i.Service.Name, Index: i.Index, Incarnation: i.Incarnation,
-		Phase: i.now(s.awaited(i)), PID: i.status.PID, Since: i.since, Started: i.status.Started, Probe: i.probe,
+		Phase: i.now(s.awaited(i)), PID: i.status.PID, Since: i.since, Started: i.status.Started, Probe: i.answer(now),
 		Exit: i.exit, LastLines: i.lines,
 	}
 	if i.live() {

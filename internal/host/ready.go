@@ -37,8 +37,8 @@ func (l *look) tooLate(i *instance) {
 		return
 	}
 	i.late = fmt.Sprintf("not ready within %s", i.Service.Ready.Timeout)
-	if i.probe != "" {
-		i.late += " (" + i.probe + ")"
+	if answer := i.answer(l.now); answer != "" {
+		i.late += " (" + answer + ")"
 	}
 	l.do = append(l.do, func(ctx context.Context) {
 		if err := l.s.host.cfg.Runner.Stop(ctx, i.id, i.Service.Stop); err != nil && ctx.Err() == nil {
@@ -48,6 +48,18 @@ func (l *look) tooLate(i *instance) {
 			l.s.mu.Unlock()
 		}
 	})
+}
+
+// hanging is how long a question is pending before that is the news.
+const hanging = time.Second
+
+// answer is what the instance last answered, or that it does not: an answer to
+// the question before would tell of another trouble.
+func (i *instance) answer(now time.Time) string {
+	if age := now.Sub(i.asked); !i.asked.IsZero() && age >= hanging {
+		return fmt.Sprintf("no answer within %s", age.Round(100*time.Millisecond))
+	}
+	return i.probe
 }
 
 // firstTry is the time between the first tries: an app that is up in a moment
@@ -71,6 +83,7 @@ func (s *site) probe(ctx context.Context, id string) {
 			return
 		}
 		q := question{service: i.Service, port: i.status.Port, started: i.status.Started, root: s.host.releases.dir(i.Digest), id: id, env: s.probeEnv(i)}
+		i.asked = time.Now()
 		s.mu.Unlock()
 		answer := q.ask(ctx)
 		if s.answered(ctx, id, answer) {
@@ -123,6 +136,7 @@ func (s *site) answered(ctx context.Context, id string, answer error) bool {
 	if i == nil {
 		return true
 	}
+	i.asked = time.Time{}
 	if answer != nil {
 		i.probe = answer.Error()
 		return false

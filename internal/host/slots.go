@@ -59,12 +59,13 @@ type instance struct {
 	phase    noon.Phase
 	ready    bool
 	probing  bool
-	probe    string // the last answer that was not ready
-	draining bool   // not wanted any more
-	leaving  bool   // somebody drains and stops it
-	late     string // why it is stopped although it is wanted
-	seen     bool   // its exit was taken in
-	closing  bool   // somebody reads its last lines
+	probe    string    // the last answer that was not ready
+	asked    time.Time // when the pending question was asked; zero: none is
+	draining bool      // not wanted any more
+	leaving  bool      // somebody drains and stops it
+	late     string    // why it is stopped although it is wanted
+	seen     bool      // its exit was taken in
+	closing  bool      // somebody reads its last lines
 	lines    []string
 	exit     *noon.Exit
 	freeing  bool // somebody releases it

@@ -160,7 +160,7 @@ func (p *Proxy) health() Health {
 func writeAnswer(w http.ResponseWriter, answer any, err error) {
 	status := http.StatusOK
 	if err != nil {
-		status = statusOf(noon.KindOf(err))
+		status = noon.KindOf(err).HTTPStatus()
 		answer = failureBody{noon.AsError(err)}
 	}
 	if answer == nil {
@@ -175,23 +175,4 @@ func writeAnswer(w http.ResponseWriter, answer any, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(append(data, '\n')) // a caller that left needs no answer
-}
-
-func statusOf(kind noon.ErrorKind) int {
-	switch kind {
-	case noon.Invalid:
-		return http.StatusBadRequest
-	case noon.NotFound:
-		return http.StatusNotFound
-	case noon.Conflict:
-		return http.StatusConflict
-	case noon.Stale:
-		return http.StatusPreconditionFailed
-	case noon.Failure:
-		return http.StatusUnprocessableEntity
-	case noon.Unavailable:
-		return http.StatusServiceUnavailable
-	default:
-		return http.StatusInternalServerError
-	}
 }
