@@ -87,6 +87,9 @@ func (r *run) applied(ctx context.Context, name string, fence noon.Fence) error 
 		if seen.Accepted == fence && !missing && (!routed || seen.Routed == fence) {
 			return true, nil
 		}
+		if _, err := r.unready(seen, name); err != nil && !r.back {
+			return false, err // users are not sent to what keeps exiting
+		}
 		if !missing || seen.Problem == nil || r.back {
 			since = time.Time{}
 			return false, nil

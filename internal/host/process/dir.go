@@ -136,6 +136,13 @@ func (d dir) read(name string, record any) (bool, error) {
 	return true, nil
 }
 
+// gaveUp reports whether the child has written why it can not become the
+// process.
+func (d dir) gaveUp() bool {
+	info, err := os.Stat(d.path(failureFile))
+	return err == nil && info.Size() > 0
+}
+
 func (d dir) port() int {
 	data, err := os.ReadFile(d.path(portFile))
 	if err != nil {
@@ -169,7 +176,9 @@ func (d dir) status() (host.Status, error) {
 	case ended:
 		s.Step, s.Exit, s.Problem = host.Ended, &end.Exit, end.Problem
 	case c != nil && c.alive():
-		s.Step = host.Running
+		if became(c.PID, d) && !d.gaveUp() { // in this order: one that gives up says so before it ends
+			s.Step = host.Running
+		}
 	case c != nil:
 		s.Step = host.Ending
 	}

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/noon-deploy/noon"
 	"golang.org/x/sys/unix"
@@ -138,12 +139,32 @@ func (k *keeper) adopt(ctx context.Context, c claim) (*life, error) {
 		close(l.ended)
 		return l, nil
 	}
+	if err := k.awaitExec(ctx, c); err != nil {
+		l.close()
+		return nil, err
+	}
 	l.wg.Go(func() {
 		if l.handle.wait(ctx) == nil {
 			close(l.ended)
 		}
 	})
 	return l, nil
+}
+
+// awaitExec tells the host part when a child that lost its keeper on the way
+// has become the process. One that gives up ends.
+func (k *keeper) awaitExec(ctx context.Context, c claim) error {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for c.alive() && !became(c.PID, k.dir) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	k.dir.wake(eventsFIFO)
+	return nil
 }
 
 func (l *life) close() {

@@ -101,6 +101,14 @@ func runs(pid int, start uint64) bool {
 	return false
 }
 
+// became reports whether the child that was claimed in d runs the program of
+// the process: until its exec the last of its arguments is d, as ExecMain was
+// called.
+func became(pid int, d dir) bool {
+	args, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+	return err == nil && !bytes.HasSuffix(args, []byte("\x00"+string(d)+"\x00"))
+}
+
 // age is how long a process has been there, by the clock that does not jump.
 func age(start uint64) time.Duration {
 	var now unix.Timespec

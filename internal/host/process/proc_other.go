@@ -17,6 +17,8 @@ func startTime(int) (uint64, error) { return 0, errNotLinux }
 
 func runs(int, uint64) bool { return false }
 
+func became(int, dir) bool { return false }
+
 func age(uint64) time.Duration { return 0 }
 
 func kin(int, int) []int { return nil }

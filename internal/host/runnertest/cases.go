@@ -318,6 +318,9 @@ func cannotStart(b *Bench) {
 		if s.Exit.OK() || !strings.HasPrefix(s.Exit.Reason, "not started: ") {
 			t.Errorf("%s: exit is %+v", id, s.Exit)
 		}
+		if b.Ran(id) { // a probe that only wants it to run for a while would have held
+			t.Errorf("%s was reported to run", id)
+		}
 	}
 }
 

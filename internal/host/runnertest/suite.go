@@ -62,6 +62,7 @@ type Bench struct {
 
 	mu   sync.Mutex
 	last map[string]host.Status
+	ran  map[string]bool // was ever reported to run
 	stop func()
 }
 
@@ -69,7 +70,7 @@ type Bench struct {
 // all its processes are stopped.
 func NewBench(t *testing.T, open Open) *Bench {
 	t.Helper()
-	b := &Bench{t: t, open: open, dir: t.TempDir(), Root: t.TempDir(), last: map[string]host.Status{}}
+	b := &Bench{t: t, open: open, dir: t.TempDir(), Root: t.TempDir(), last: map[string]host.Status{}, ran: map[string]bool{}}
 	b.Begin()
 	t.Cleanup(func() {
 		if b.stop == nil {
@@ -109,6 +110,9 @@ func (b *Bench) changed(s host.Status) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.last[s.ID] = s
+	if s.Step == host.Running {
+		b.ran[s.ID] = true
+	}
 }
 
 // clear ends everything.
@@ -219,4 +223,11 @@ func Kind(t *testing.T, err error, kind noon.ErrorKind) {
 	if !ok || e.Kind != kind {
 		t.Errorf("error is %v (%s), want one of kind %s", err, noon.KindOf(err), kind)
 	}
+}
+
+// Ran reports whether a process was ever reported to run.
+func (b *Bench) Ran(id string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ran[id]
 }
