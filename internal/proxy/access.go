@@ -30,7 +30,7 @@ func (w *seenWriter) Write(p []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the writer below.
 func (w *seenWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-func (p *Proxy) logAccess(ctx context.Context, x *exchange, r *http.Request, seen *seenWriter, start time.Time) {
+func (p *Proxy) logAccess(ctx context.Context, x *webExchange, r *http.Request, seen *seenWriter, start time.Time) {
 	endpoint := ""
 	if x.endpoint != nil {
 		endpoint = x.endpoint.ID

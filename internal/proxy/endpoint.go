@@ -28,6 +28,8 @@ type endpoint struct {
 	failed atomic.Int64
 	avoid  atomic.Int64 // unix nanoseconds until which others are preferred
 
+	mark   []byte          // the field that tells users the release
+	pool   *pool           // connections for HTTP/1.1
 	kept   *http.Transport // requests that may be repeated: connections are kept
 	once   *http.Transport // all others: a connection each
 	stream *http.Transport // upgrades and event streams: a connection each, no limit to the first byte
@@ -37,12 +39,14 @@ type endpoint struct {
 	cut   bool      // a drain has reached its limit: end whatever still comes
 }
 
-func newEndpoint(site noon.Site, e noon.Endpoint, limits Limits) *endpoint {
+func (p *Proxy) newEndpoint(site noon.Site, e noon.Endpoint) *endpoint {
 	return &endpoint{
 		Endpoint: e,
 		site:     site,
-		kept:     newTransport(true, limits.FirstByte),
-		once:     newTransport(false, limits.FirstByte),
+		mark:     []byte(releaseHeader + ": " + noon.ReleaseName(e.Revision.Release) + "\r\n"),
+		pool:     newPool(e.Address, p.sweeper.clock, &p.slabs),
+		kept:     newTransport(true, p.limits.FirstByte),
+		once:     newTransport(false, p.limits.FirstByte),
 		stream:   newTransport(false, 0),
 	}
 }
@@ -73,7 +77,7 @@ func (e *endpoint) enter(x *exchange) {
 	cut := e.cut
 	e.mu.Unlock()
 	if cut {
-		x.end()
+		x.ender.stop()
 	}
 }
 
@@ -98,7 +102,7 @@ func (e *endpoint) endAll() {
 	defer e.mu.Unlock()
 	e.cut = true
 	for x := e.first; x != nil; x = x.next {
-		x.end()
+		x.ender.stop()
 	}
 }
 
@@ -107,11 +111,13 @@ func (e *endpoint) revive() {
 	e.mu.Lock()
 	e.cut = false
 	e.mu.Unlock()
+	e.pool.revive()
 }
 
 // retire closes the connections to the instance that carry nothing. Those that
 // do are closed when they become idle.
 func (e *endpoint) retire() {
+	e.pool.retire()
 	e.kept.CloseIdleConnections()
 	e.once.CloseIdleConnections()
 	e.stream.CloseIdleConnections()

@@ -18,29 +18,18 @@ var errEnded = errors.New("the instance is being stopped and its time to finish 
 // exchange is one request on its way: from the claim until the last byte of
 // the answer has been handed to the client's connection.
 type exchange struct {
-	proxy  *Proxy
-	query  query
-	cancel context.CancelCauseFunc
-	writer *http.ResponseController
-	body   *replayBody // nil: the request has none
-	repeat bool        // may be sent again although it was sent
-
+	proxy    *Proxy
+	query    query
 	target   target
 	endpoint *endpoint // claimed, nil before
 	streams  bool      // counted as a stream
 
 	next, prev *exchange // under endpoint.mu
-
-	mu       sync.Mutex
-	upgraded *upgradedConn // the client's connection once the protocol was switched
-	ended    bool
-}
-
-type exchangeKey struct{}
-
-func exchangeOf(ctx context.Context) *exchange {
-	x, _ := ctx.Value(exchangeKey{}).(*exchange)
-	return x
+	ender      interface {
+		// stop ends the exchange as kindly as its protocol allows. It does not
+		// block.
+		stop()
+	}
 }
 
 // take makes e, which was counted in, the exchange's endpoint.
@@ -73,8 +62,28 @@ func (x *exchange) becomeStream() {
 	}
 }
 
-// end stops the exchange as kindly as its protocol allows. It does not block.
-func (x *exchange) end() {
+// webExchange is an exchange that net/http carries: of HTTP/2.
+type webExchange struct {
+	exchange
+	cancel context.CancelCauseFunc
+	writer *http.ResponseController
+	body   *replayBody // nil: the request has none
+	repeat bool        // may be sent again although it was sent
+
+	mu       sync.Mutex
+	upgraded *upgradedConn // the client's connection once the protocol was switched
+	ended    bool
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(ctx context.Context) *webExchange {
+	x, _ := ctx.Value(exchangeKey{}).(*webExchange)
+	return x
+}
+
+// stop implements exchange's end.
+func (x *webExchange) stop() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.ended {
@@ -90,8 +99,8 @@ func (x *exchange) end() {
 	x.cancel(errEnded)
 }
 
-// upgrade notes the client's connection; from now on end speaks its protocol.
-func (x *exchange) upgrade(c *upgradedConn) {
+// upgrade notes the client's connection; from now on stop speaks its protocol.
+func (x *webExchange) upgrade(c *upgradedConn) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.upgraded = c

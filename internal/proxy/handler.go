@@ -45,7 +45,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	x := &exchange{proxy: p, cancel: cancel, writer: http.NewResponseController(w)}
+	x := &webExchange{cancel: cancel, writer: http.NewResponseController(w)}
+	x.proxy, x.ender = p, x
 	x.query = query{host: normalHost(r.Host), path: r.URL.Path}
 	readCookies(r.Header, &x.query)
 	if token := r.Header.Get(previewHeader); token != "" {
@@ -66,7 +67,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 
 // setBody decides whether the request may be sent twice, and makes its body
 // one that can be started again while nothing of it was sent.
-func (x *exchange) setBody(r *http.Request) {
+func (x *webExchange) setBody(r *http.Request) {
 	if r.ContentLength == 0 {
 		switch r.Method {
 		case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:

@@ -59,7 +59,7 @@ func failurePage(ctx context.Context, err error) (int, string) {
 	case errors.As(err, &refused):
 		return refused.page()
 	case errors.Is(context.Cause(ctx), errEnded):
-		return http.StatusServiceUnavailable, "The instance that worked on this request had to stop. Please try again."
+		return http.StatusServiceUnavailable, endedText
 	case ctx.Err() != nil:
 		return statusClientGone, ""
 	case errors.Is(err, errNoEndpoint):

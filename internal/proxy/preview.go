@@ -16,6 +16,9 @@ const (
 	previewCookie = "noon_preview"
 )
 
+// ownCookies is how the names of noon's own cookies begin.
+const ownCookies = "noon_"
+
 // preview finds the revision of a token among the sites of a host name. Every
 // token is compared, and in constant time.
 func (t *hostTable) preview(token string) (*siteView, noon.Revision, bool) {

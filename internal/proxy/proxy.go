@@ -71,6 +71,11 @@ type Proxy struct {
 	store   store
 	reverse *httputil.ReverseProxy
 
+	slabs   slabs
+	turns   turns
+	ids     requestIDs
+	sweeper sweeper
+
 	snap        atomic.Pointer[snapshot]
 	heldUnknown atomic.Int64 // requests that wait for a site that could not be read
 	active      gauge        // requests in the handler
@@ -87,7 +92,7 @@ type Proxy struct {
 	lock      *os.File
 	listeners []namedListener
 	control   *net.UnixListener
-	users     *server
+	users     users
 	parts     *server       // noon's own
 	private   *server       // control of a proxy that has a successor
 	over      chan struct{} // closed once a successor has taken over
@@ -113,8 +118,9 @@ func Open(cfg Config) (*Proxy, error) {
 		cfg: cfg, limits: cfg.Limits.withDefaults(), log: cfg.Log,
 		store: store{dir: cfg.Dir, faults: cfg.Faults},
 		sites: map[noon.Site]*siteState{}, endpoints: map[string]*endpoint{},
-		over: make(chan struct{}),
+		over: make(chan struct{}), ids: newRequestIDs(),
 	}
+	p.sweeper.start, p.users.broken = time.Now(), make(chan error, 1)
 	p.reverse = p.newReverse()
 	if err := p.open(); err != nil {
 		p.close()
@@ -146,7 +152,6 @@ func (p *Proxy) open() error {
 	if p.control, err = listenControl(p.cfg.Control, p.cfg.Inherited); err != nil {
 		return err
 	}
-	p.users = newServer(p, p.limits, slog.NewLogLogger(p.log.Handler(), slog.LevelWarn))
 	p.parts = newServer(p.controlHandler(false), p.limits, slog.NewLogLogger(p.log.Handler(), slog.LevelWarn))
 	return nil
 }
@@ -180,8 +185,10 @@ func (p *Proxy) Run(ctx context.Context) error {
 	if err := p.cfg.Inherited.begin(); err != nil {
 		return err
 	}
+	stopSweeping := p.sweep()
+	defer stopSweeping()
 	for _, l := range p.listeners {
-		p.users.serve(l.Listener)
+		p.serve(l.Listener)
 	}
 	p.parts.serve(p.control)
 	p.cfg.Inherited.serving()
@@ -195,7 +202,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	case err = <-p.users.broken:
 		err = &noon.Error{Kind: noon.Internal, Op: "accept connections", Err: err, Hint: "The proxy stops; start it again."}
 	}
-	p.users.close()
+	p.closeUsers()
 	p.parts.close()
 	p.closePrivate()
 	p.retireAll()
@@ -272,6 +279,24 @@ func (p *Proxy) endEverything(ctx context.Context) {
 	if p.active.wait(last) != nil {
 		p.log.WarnContext(ctx, "requests had to be cut", "count", p.active.n.Load())
 	}
+}
+
+// sweep keeps the limits of time until the function it returns was called.
+func (p *Proxy) sweep() func() {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { p.sweeper.run(ctx, p.pools) })
+	return func() { cancel(); wg.Wait() }
+}
+
+func (p *Proxy) pools() []*pool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pools := make([]*pool, 0, len(p.endpoints))
+	for _, e := range p.endpoints {
+		pools = append(pools, e.pool)
+	}
+	return pools
 }
 
 func (p *Proxy) retireAll() {

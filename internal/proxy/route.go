@@ -197,7 +197,7 @@ func (p *Proxy) publishLocked() {
 				known.revive()
 				continue
 			}
-			p.endpoints[e.ID] = newEndpoint(site, e, p.limits)
+			p.endpoints[e.ID] = p.newEndpoint(site, e)
 		}
 	}
 	before := p.snap.Swap(newSnapshot(p.sites, p.endpoints))

@@ -13,11 +13,6 @@ import (
 )
 
 const (
-	dialLimit = 2 * time.Second
-	// keptIdle is shorter than what servers usually allow (Node: 5 s), so that
-	// the server is rarely the one who closes.
-	keptIdle    = 4 * time.Second
-	keptMost    = 256
 	dialAgain   = 100 * time.Millisecond // before endpoints that refused are tried again
 	headerLimit = 1 << 20                // of an instance's answer
 )
@@ -120,7 +115,7 @@ func (p *Proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // try sends the request once.
-func (p *Proxy) try(x *exchange, e *endpoint, r *http.Request) (*http.Response, error) {
+func (p *Proxy) try(x *webExchange, e *endpoint, r *http.Request) (*http.Response, error) {
 	out := *r
 	url := *r.URL
 	url.Host = e.Address
@@ -176,7 +171,7 @@ func (*unsendable) Error() string { return "the request's body can not be sent a
 
 // another decides whether the request may go to another endpoint, and notes
 // the failure. The client's own leaving is nobody's failure.
-func (p *Proxy) another(x *exchange, e *endpoint, r *http.Request, err error) bool {
+func (p *Proxy) another(x *webExchange, e *endpoint, r *http.Request, err error) bool {
 	if r.Context().Err() != nil {
 		return false
 	}

@@ -14,7 +14,7 @@ import (
 // still end it in the words of its protocol.
 type upgradeWriter struct {
 	http.ResponseWriter
-	exchange *exchange
+	exchange *webExchange
 	protocol string // that the client asked for
 }
 

@@ -1,0 +1,247 @@
+package proxy
+
+import (
+	"bytes"
+	"encoding/hex"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"github.com/noon-deploy/noon/internal/proxy/h1"
+)
+
+// ask takes from the head what decides where the request goes and whether it
+// may be sent twice.
+func (t *turn) ask() {
+	r := &t.req
+	t.query.host = t.normalHost(r.Hostname)
+	t.query.path = pathOf(r.Path)
+	keyed := false
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		switch f.Kind { //nolint:exhaustive // the others decide nothing
+		case h1.Cookie:
+			if strings.Contains(view(f.Value), ownCookies) {
+				readCookieLine(string(f.Value), &t.query)
+			}
+		case h1.Noon:
+			if len(f.Value) > 0 && strings.EqualFold(view(f.Name), previewHeader) {
+				t.query.preview = string(f.Value)
+			}
+		case h1.IdempotencyKey:
+			keyed = len(f.Value) > 0
+		}
+	}
+	if t.body.done {
+		t.repeat = keyed || len(t.body.payload) == 0 && safe(r.Method)
+	}
+}
+
+// safe reports a method that asks for no change (RFC 9110, section 9.2.1).
+func safe(method []byte) bool {
+	switch string(method) { // the compiler makes no string of it
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return false
+}
+
+// normalHost is normalHost without allocations; what it returns is good until
+// the next request.
+func (t *turn) normalHost(host []byte) string {
+	if len(host) > len(t.host) {
+		return normalHost(string(host))
+	}
+	n := copy(t.host[:], host)
+	for i, c := range t.host[:n] {
+		if 'A' <= c && c <= 'Z' {
+			t.host[i] = c + 'a' - 'A'
+		}
+	}
+	return strings.TrimSuffix(view(t.host[:n]), ".")
+}
+
+// view is a string of bytes that do not change while it is used.
+func view(b []byte) string {
+	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // see above
+}
+
+// pathOf is the path that routes are compared with: as the instances would
+// read it, so that %61dmin is admin.
+func pathOf(raw []byte) string {
+	if bytes.IndexByte(raw, '%') < 0 {
+		return view(raw)
+	}
+	out := make([]byte, 0, len(raw))
+	for i := 0; i < len(raw); i++ {
+		var c [1]byte
+		if raw[i] == '%' && i+2 < len(raw) {
+			if _, err := hex.Decode(c[:], raw[i+1:i+3]); err == nil {
+				out = append(out, c[0])
+				i += 2
+				continue
+			}
+		}
+		out = append(out, raw[i])
+	}
+	return string(out)
+}
+
+// appendRequest writes the head of the request for an instance. What it says
+// of the user is noon's word, never the user's.
+func (t *turn) appendRequest(b []byte) []byte {
+	r := &t.req
+	b = append(append(b, r.Method...), ' ')
+	b = t.appendTarget(b)
+	b = append(b, " HTTP/1.1\r\nHost: "...)
+	if len(r.Host) > 0 {
+		b = append(b, r.Host...)
+	} else {
+		b = append(b, t.endpoint.Address...)
+	}
+	b = append(b, "\r\n"...)
+	identified, traced := false, false
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		switch f.Kind { //nolint:exhaustive // all others go on as they are
+		case h1.Hop, h1.Host, h1.Length, h1.Transfer, h1.UpgradeTo, h1.Forwarded, h1.Noon:
+			continue
+		case h1.Expect:
+			if !t.body.streams() {
+				continue
+			}
+		case h1.Trailer:
+			if t.body.length >= 0 {
+				continue
+			}
+		case h1.Cookie:
+			b = appendCookie(b, f)
+			continue
+		case h1.RequestID:
+			if identified || !validRequestID(view(f.Value)) {
+				continue
+			}
+			identified = true
+		case h1.TraceParent:
+			if traced || !validTraceParent(f.Value) {
+				continue
+			}
+			traced = true
+		}
+		b = appendField(b, f)
+	}
+	if !identified {
+		b = t.proxy.ids.append(append(b, "X-Request-Id: "...))
+		b = append(b, "\r\n"...)
+	}
+	if !traced {
+		b = appendTraceParent(b)
+	}
+	b = append(b, t.conn.forwarded()...)
+	b = append(append(b, "X-Forwarded-Host: "...), r.Host...)
+	b = append(b, "\r\n"...)
+	return t.appendFraming(b)
+}
+
+func (t *turn) appendTarget(b []byte) []byte {
+	r := &t.req
+	if r.Scheme == nil {
+		return append(b, r.Target...)
+	}
+	b = append(b, r.Path...)
+	if r.Query != nil {
+		b = append(append(b, '?'), r.Query...)
+	}
+	return b
+}
+
+// appendFraming ends the head: how long the body is, and what becomes of the
+// connection.
+func (t *turn) appendFraming(b []byte) []byte {
+	switch {
+	case t.body.length < 0:
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	case t.body.length > 0 || !safe(t.req.Method):
+		b = strconv.AppendInt(append(b, "Content-Length: "...), t.body.length, 10)
+		b = append(b, "\r\n"...)
+	}
+	if t.req.Upgrade != nil {
+		b = append(b, "Connection: Upgrade\r\nUpgrade: "...)
+		b = append(append(b, t.req.Upgrade...), "\r\n"...)
+	}
+	return append(b, "\r\n"...)
+}
+
+func appendField(b []byte, f *h1.Field) []byte {
+	b = append(append(b, f.Name...), ": "...)
+	return append(append(b, f.Value...), "\r\n"...)
+}
+
+func appendCookie(b []byte, f *h1.Field) []byte {
+	if !strings.Contains(view(f.Value), ownCookies) {
+		return appendField(b, f)
+	}
+	var ignored query
+	rest := readCookieLine(string(f.Value), &ignored)
+	if rest == "" {
+		return b
+	}
+	b = append(append(b, f.Name...), ": "...)
+	return append(append(b, rest...), "\r\n"...)
+}
+
+// forwarded gives the lines that say who the user is.
+func (c *userConn) forwarded() []byte {
+	if c.from == nil {
+		ip := c.RemoteAddr().String()
+		if host, _, err := net.SplitHostPort(ip); err == nil {
+			ip = host
+		}
+		proto := "http"
+		if c.secure {
+			proto = "https"
+		}
+		c.from = []byte("X-Forwarded-For: " + ip + "\r\nX-Forwarded-Proto: " + proto + "\r\n")
+	}
+	return c.from
+}
+
+// validTraceParent checks the form of W3C Trace Context, section 3.2.
+func validTraceParent(v []byte) bool {
+	const form = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	if len(v) < len(form) || v[0] == 'f' && v[1] == 'f' || v[0] == '0' && v[1] == '0' && len(v) > len(form) {
+		return false
+	}
+	for i := range len(form) {
+		c := v[i]
+		if form[i] == '-' {
+			if c != '-' {
+				return false
+			}
+			continue
+		}
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return len(bytes.Trim(v[3:35], "0")) > 0 && len(bytes.Trim(v[36:52], "0")) > 0
+}
+
+// appendTraceParent begins a trace that nobody has decided to sample.
+func appendTraceParent(b []byte) []byte {
+	b = append(b, "traceparent: 00-"...)
+	b = appendHex(appendHex(b, rand.Uint64()|1), rand.Uint64()) //nolint:gosec // an id, no secret
+	b = appendHex(append(b, '-'), rand.Uint64()|1)              //nolint:gosec // the same
+	return append(b, "-00\r\n"...)
+}
+
+func appendHex(b []byte, v uint64) []byte {
+	const digits = "0123456789abcdef"
+	for shift := 60; shift >= 0; shift -= 4 {
+		b = append(b, digits[v>>shift&15])
+	}
+	return b
+}

@@ -1,0 +1,391 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/noon-deploy/noon/internal/proxy/h1"
+)
+
+// outSize is room for a head that is sent, in bytes.
+const outSize = 4 << 10
+
+// outcome is what becomes of a connection after a request.
+type outcome int
+
+const (
+	kept   outcome = iota // the next request may come
+	over                  // it is to be closed
+	handed                // somebody else has it
+)
+
+// turn is one request of an HTTP/1.1 connection, from its first byte to the
+// last of its answer. It is lent to connections, so that an idle one is small.
+type turn struct {
+	exchange
+	conn *userConn
+	in   *slab // in.b[:have] was read from the user
+	have int
+	head int // bytes of the request's head
+	end  int // where the request ends in what was read
+
+	req     h1.Request
+	body    requestBody
+	repeat  bool // may be sent again although it was sent
+	renewed bool // was sent again already
+	out     []byte
+	pair    [2][]byte // for one system call
+	vec     net.Buffers
+	host    [256]byte
+
+	up      *upConn // set under conn.mu
+	ans     *slab   // ans.b[:ansHave] was read from the instance
+	ansHave int
+	ansHead int
+	res     h1.Response
+	decoder h1.Chunked
+	begun   bool // part of the final answer was sent
+
+	// under conn.mu
+	abandoned bool // the user has left
+	answered  bool // the rest of an upload is not wanted
+	ended     bool // by a drain at its limit
+	holding   context.CancelFunc
+}
+
+func (t *turn) reset() {
+	t.head, t.end, t.repeat, t.renewed, t.begun = 0, 0, false, false, false
+	t.query, t.target = query{}, target{}
+	t.body = requestBody{decoder: t.body.decoder}
+	t.abandoned, t.answered, t.ended, t.holding = false, false, false, nil
+	t.pair = [2][]byte{}
+}
+
+// next makes what was read behind a request the beginning of the next one. It
+// returns false if nothing was.
+func (t *turn) next() bool {
+	n := copy(t.in.b, t.in.b[t.end:t.have])
+	t.reset()
+	t.have = n
+	return n > 0
+}
+
+// run answers one request.
+func (t *turn) run() outcome {
+	if err := t.readHead(); err != nil {
+		return t.refuse(err)
+	}
+	p := t.proxy
+	p.active.add(1)
+	t.enter()
+	how := t.answer()
+	t.leave()
+	p.active.add(-1)
+	return how
+}
+
+// enter makes the turn the one that others find at the connection.
+func (t *turn) enter() {
+	c := t.conn
+	c.lookAt.Store(t.proxy.sweeper.clock() + 2*sweepEvery.Milliseconds())
+	c.mu.Lock()
+	c.turn = t
+	c.mu.Unlock()
+}
+
+func (t *turn) leave() {
+	c := t.conn
+	c.mu.Lock()
+	c.turn = nil
+	c.mu.Unlock()
+	c.lookAt.Store(0)
+}
+
+// interrupt ends what the turn waits for. conn.mu is held.
+func (t *turn) interrupt() {
+	if t.up != nil {
+		_ = t.up.SetReadDeadline(time.Unix(1, 0)) // closed: it waits for nothing
+	}
+	if t.holding != nil {
+		t.holding()
+	}
+}
+
+// readHead reads the request up to its blank line.
+func (t *turn) readHead() error {
+	for first := true; ; first = false {
+		n, err := t.req.Parse(t.in.b[:t.have])
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			t.head, t.end = n, n
+			return nil
+		}
+		if t.have >= maxHeader {
+			return &h1.Error{Status: http.StatusRequestHeaderFieldsTooLarge, Reason: fmt.Sprintf("The head of the request is longer than %d bytes.", maxHeader)}
+		}
+		if first {
+			t.conn.within(t.proxy.limits.Header)
+		}
+		if err := t.more(); err != nil {
+			return err
+		}
+	}
+}
+
+// more reads on behind what was read, into a larger buffer if it is full.
+func (t *turn) more() error {
+	if len(t.in.room(t.have)) == 0 {
+		t.grow()
+	}
+	n, err := t.conn.Read(t.in.room(t.have))
+	t.have += n
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+// grow moves what was read into a large buffer.
+func (t *turn) grow() {
+	large := t.conn.slabs.get(bigSize)
+	copy(large.b, t.in.b[:t.have])
+	t.conn.slabs.put(t.in)
+	t.in = large
+}
+
+// answer sees to a request whose head was read.
+func (t *turn) answer() outcome {
+	if handler := t.odd(); handler != nil {
+		return t.serve(handler)
+	}
+	if err := t.takeBody(); err != nil {
+		return t.refuse(err)
+	}
+	t.ask()
+	err := t.forward()
+	how := over
+	if err == nil {
+		how = t.reply()
+	} else {
+		how = t.fail(err)
+	}
+	t.finish(&how)
+	return how
+}
+
+// finish gives back what the answer was made with.
+func (t *turn) finish(how *outcome) {
+	if t.body.sending != nil && *how != handed {
+		t.endUpload()
+		*how = over
+	}
+	t.detach()
+	t.conn.slabs.put(t.ans)
+	t.ans = nil
+	if *how != handed {
+		t.drop()
+	}
+	if *how == kept && t.wasEnded() {
+		*how = over
+	}
+}
+
+func (t *turn) wasEnded() bool {
+	t.conn.mu.Lock()
+	defer t.conn.mu.Unlock()
+	return t.ended
+}
+
+// forward finds an instance and has it begin its answer: another one if it
+// could not be reached; it waits for one if there is none.
+func (t *turn) forward() error {
+	var tried []*endpoint
+	var limit time.Time
+	for {
+		e, where, snap, v := t.proxy.claim(&t.query, tried)
+		if v == claimed {
+			t.take(e, where)
+			err := t.try(e)
+			if err == nil {
+				e.served.Add(1)
+				return nil
+			}
+			t.drop()
+			if !t.another(e, err) {
+				return err
+			}
+			tried = append(tried, e)
+			continue
+		}
+		if v != noEndpoint && v != maybeBroken {
+			return &refusal{v}
+		}
+		if limit.IsZero() {
+			limit = time.Now().Add(t.proxy.limits.Hold)
+		}
+		if err := t.hold(where.site, snap, limit, len(tried) > 0); err != nil {
+			return err
+		}
+		tried = nil
+	}
+}
+
+// hold waits for another snapshot; the user's leaving ends it.
+func (t *turn) hold(site *siteView, snap *snapshot, limit time.Time, refused bool) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	t.conn.within(0)
+	t.conn.mu.Lock()
+	t.holding = cancel
+	t.conn.mu.Unlock()
+	err := t.proxy.hold(ctx, site, snap, limit, refused)
+	t.conn.mu.Lock()
+	t.holding = nil
+	t.conn.mu.Unlock()
+	return err
+}
+
+// try sends the request to one instance and reads until its final answer has
+// begun.
+func (t *turn) try(e *endpoint) error {
+	up, err := e.pool.get(context.Background(), !t.repeat || t.body.streams())
+	if err != nil {
+		return err
+	}
+	if !t.attach(up) {
+		_ = up.Close() // nothing was sent
+		return errEnded
+	}
+	before := up.written
+	t.out = t.appendRequest(t.out[:0])
+	sendErr := t.send(up, t.out, t.body.payload)
+	if sendErr == nil && t.body.streams() {
+		t.startUpload(up)
+	}
+	err = t.readAnswer(up)
+	if err == nil {
+		return nil
+	}
+	if t.body.sending != nil {
+		t.endUpload()
+	} else if up.used && t.unseen(up, before) {
+		err = &unreachable{errors.Join(sendErr, err)}
+	}
+	t.detach()
+	return err
+}
+
+// unseen reports that nothing of what was sent since before has reached the
+// other side: its kernel has acknowledged none of it, and a connection that
+// has ended never will. The SYN counts as one byte.
+func (t *turn) unseen(up *upConn, before uint64) bool {
+	if n, ok := up.acknowledged(); ok {
+		return n <= before+1
+	}
+	return false
+}
+
+// attach lets an interruption reach the connection to the instance. It is
+// false if one has come already.
+func (t *turn) attach(up *upConn) bool {
+	t.conn.mu.Lock()
+	defer t.conn.mu.Unlock()
+	if t.ended || t.abandoned {
+		return false
+	}
+	t.up = up
+	return true
+}
+
+// detach closes the connection to the instance unless release has kept it.
+func (t *turn) detach() {
+	t.conn.mu.Lock()
+	up := t.up
+	t.up = nil
+	t.conn.mu.Unlock()
+	if up == nil {
+		return
+	}
+	_ = up.Close() // whatever is unread is nobody's
+}
+
+// release keeps the connection to the instance for another request.
+func (t *turn) release() {
+	t.conn.mu.Lock()
+	up := t.up
+	if t.ended || t.abandoned || t.conn.due.Load() == expired {
+		up = nil // it may have been interrupted: finish closes it
+	} else {
+		t.up = nil
+	}
+	t.conn.mu.Unlock()
+	if up != nil {
+		t.endpoint.pool.put(up)
+	}
+}
+
+// send writes both parts with one system call where that is possible.
+func (t *turn) send(up *upConn, first, second []byte) error {
+	n, err := t.writePair(&up.wire, first, second)
+	up.written += uint64(n) //nolint:gosec // never negative
+	return err
+}
+
+func (t *turn) writePair(w *wire, first, second []byte) (int64, error) {
+	if len(second) == 0 || len(second) <= cap(first)-len(first) && len(second) < 2<<10 {
+		n, err := w.Conn.Write(append(first, second...))
+		return int64(n), err
+	}
+	t.pair[0], t.pair[1] = first, second
+	t.vec = t.pair[:]
+	return t.vec.WriteTo(w.Conn)
+}
+
+// another decides whether the request may go to another instance, and notes
+// the failure. The user's own leaving is nobody's failure.
+func (t *turn) another(e *endpoint, err error) bool {
+	if t.stopped() {
+		return false
+	}
+	e.failed.Add(1)
+	var lost *unreachable
+	switch {
+	case errors.As(err, &lost):
+		e.avoid.Store(time.Now().Add(avoidFor).UnixNano())
+		return true
+	case errors.Is(err, os.ErrDeadlineExceeded) || t.renewed:
+		return false
+	case t.repeat && !t.body.streams() && connectionLost(err):
+		t.renewed = true
+		return true
+	}
+	return false
+}
+
+// stopped reports whether the user has left or a drain ends the request.
+func (t *turn) stopped() bool {
+	t.conn.mu.Lock()
+	defer t.conn.mu.Unlock()
+	return t.abandoned || t.ended
+}
+
+// ender implements exchange's end: as kindly as the protocol allows.
+func (t *turn) stop() {
+	c := t.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t.ended {
+		return
+	}
+	t.ended = true
+	// A user who does not read must not hold it up.
+	_ = c.SetWriteDeadline(time.Now().Add(endGrace)) // closed: nothing is written
+	t.interrupt()
+}

@@ -1,0 +1,122 @@
+package proxy
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// expired is the value of userConn.due when its time was over.
+const expired = -1
+
+// userConn is the connection of a user that speaks HTTP/1.1.
+type userConn struct {
+	wire
+	proxy  *Proxy
+	secure bool
+	from   []byte // the lines that tell an instance who sent a request
+
+	prev, next *userConn    // under sweeper.mu
+	due        atomic.Int64 // when the present wait is over, by the sweeper's clock; 0: never
+	lookAt     atomic.Int64 // when to see whether the user has left; 0: never
+
+	mu   sync.Mutex // the sweeper and a drain come from other goroutines
+	turn *turn      // nil between requests
+}
+
+// within limits what the connection waits for from now on; 0 is no limit.
+func (c *userConn) within(d time.Duration) {
+	due := int64(0)
+	if d > 0 {
+		due = c.proxy.sweeper.clock() + (d + sweepEvery).Milliseconds()
+	}
+	if c.due.Swap(due) == expired {
+		// The wait before ended by itself at the moment its time was over.
+		c.mu.Lock()
+		_ = c.SetDeadline(time.Time{}) // closed: the next use tells
+		c.mu.Unlock()
+	}
+}
+
+// expire ends the wait that is over at due, unless it has just ended by itself.
+func (c *userConn) expire(due int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.due.CompareAndSwap(due, expired) {
+		return
+	}
+	_ = c.SetDeadline(time.Unix(1, 0)) // closed: it waits for nothing
+	if c.turn != nil {
+		c.turn.interrupt()
+	}
+}
+
+// look sees whether the user has left while an answer is being waited for.
+func (c *userConn) look() {
+	if !c.left() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t := c.turn; t != nil && !t.abandoned {
+		t.abandoned = true
+		t.interrupt()
+	}
+}
+
+// serve answers the requests of the connection, one after the other.
+func (c *userConn) serve() {
+	handedOn := false
+	defer func() {
+		if !handedOn {
+			c.end()
+		}
+		c.proxy.users.open.add(-1)
+	}()
+	for {
+		c.within(c.proxy.limits.Idle)
+		s, n, err := c.await()
+		if err != nil {
+			return
+		}
+		t := c.proxy.turns.get(c, s, n)
+		how := t.run()
+		for how == kept && t.next() {
+			how = t.run()
+		}
+		c.proxy.turns.put(t)
+		if how != kept {
+			handedOn = how == handed
+			return
+		}
+	}
+}
+
+// end gives the connection back.
+func (c *userConn) end() {
+	c.proxy.sweeper.remove(c)
+	_ = c.Close() // what was to be said is said
+	c.proxy.users.conns.Done()
+}
+
+// turns lends what a request needs while it is on its way.
+type turns struct{ pool sync.Pool }
+
+func (p *turns) get(c *userConn, s *slab, n int) *turn {
+	t, ok := p.pool.Get().(*turn)
+	if !ok {
+		t = &turn{out: make([]byte, 0, outSize)}
+		t.exchange.ender = t
+	}
+	t.conn, t.exchange.proxy, t.in, t.have = c, c.proxy, s, n
+	return t
+}
+
+func (p *turns) put(t *turn) {
+	t.conn.slabs.put(t.in)
+	t.reset()
+	t.conn, t.in, t.have = nil, nil, 0
+	if cap(t.out) <= 4*outSize {
+		p.pool.Put(t)
+	}
+}
