@@ -1,6 +1,7 @@
 package meter
 
 import (
+	"net/netip"
 	"strconv"
 	"time"
 )
@@ -26,7 +27,7 @@ type Entry struct {
 	Failed   bool   // Why says what went wrong
 	Why      Failure
 
-	Client    []byte // address, with or without port
+	Client    netip.Addr
 	UserAgent []byte
 	RequestID []byte
 	TraceID   []byte
@@ -64,7 +65,7 @@ func (e *Entry) write(l *line) {
 	l.number("status", int64(e.Status))
 	part(l, "method", e.Method)
 	part(l, "host", e.Host)
-	l.begin("path")
+	l.begin("", "path")
 	e.Redact.target(l, e.Path, e.Query)
 	l.end()
 	part(l, "protocol", e.Protocol)
@@ -87,7 +88,7 @@ func (e *Entry) writePlace(l *line) {
 	part(l, "service", e.Key.Service)
 	part(l, "route", e.Key.Route)
 	if r := e.Key.Revision; !r.IsZero() {
-		l.begin("release")
+		l.begin("", "release")
 		l.buf = append(l.buf, 'r')
 		l.buf = strconv.AppendInt(l.buf, int64(r.Release), 10)
 		l.buf = append(l.buf, ".c"...)
@@ -104,8 +105,8 @@ func (e *Entry) writePlace(l *line) {
 }
 
 func (e *Entry) writeClient(l *line) {
-	if len(e.Client) > 0 {
-		l.begin("client")
+	if e.Client.IsValid() {
+		l.begin("", "client")
 		e.Redact.client(l, e.Client)
 		l.end()
 	}

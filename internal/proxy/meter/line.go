@@ -14,8 +14,10 @@ type line struct {
 	parts int
 }
 
-// name begins a part.
-func (l *line) name(name string) {
+// name begins a part. The second half of its name may be of any bytes; capitals
+// become small and what is no letter or digit an underscore, so that all names
+// look alike.
+func (l *line) name(prefix, name string) {
 	if l.parts++; l.parts > 1 {
 		sep := byte(' ')
 		if l.json {
@@ -23,46 +25,30 @@ func (l *line) name(name string) {
 		}
 		l.buf = append(l.buf, sep)
 	}
-	if !l.json {
-		appendText(l, name)
-		l.buf = append(l.buf, '=')
-		return
-	}
-	l.buf = append(l.buf, '"')
-	appendJSON(l, name)
-	l.buf = append(l.buf, `":`...)
-}
-
-// nameOf begins a part with a name of two pieces. A dash in it becomes an
-// underscore and capitals small, so that names look alike.
-func (l *line) nameOf(prefix, name string) {
-	at := len(l.buf)
-	l.name(prefix)
-	// The name goes between the prefix and what name closed it with.
-	tail := 1
-	if l.json {
-		tail = 2
-	}
-	var closing [2]byte
-	copy(closing[:], l.buf[len(l.buf)-tail:])
-	l.buf = l.buf[:len(l.buf)-tail]
-	from := max(at, len(l.buf))
-	add(l, name)
-	for i := from; i < len(l.buf); i++ {
-		switch c := l.buf[i]; {
+	l.quote()
+	l.buf = append(l.buf, prefix...)
+	for i := range len(name) {
+		c := name[i]
+		switch {
 		case c >= 'A' && c <= 'Z':
-			l.buf[i] = c | 0x20
-		case c == '-':
-			l.buf[i] = '_'
+			c |= 0x20
+		case c >= 'a' && c <= 'z' || c >= '0' && c <= '9':
+		default:
+			c = '_'
 		}
+		l.buf = append(l.buf, c)
 	}
-	l.buf = append(l.buf, closing[:tail]...)
+	l.quote()
+	if l.json {
+		l.buf = append(l.buf, ':')
+	} else {
+		l.buf = append(l.buf, '=')
+	}
 }
 
-// begin and end enclose a value that is text, for add and for what needs no
-// escape.
-func (l *line) begin(name string) {
-	l.name(name)
+// begin and end enclose a value that is text: add, or what needs no escape.
+func (l *line) begin(prefix, name string) {
+	l.name(prefix, name)
 	l.quote()
 }
 
@@ -75,24 +61,24 @@ func (l *line) quote() {
 }
 
 func (l *line) number(name string, n int64) {
-	l.name(name)
+	l.name("", name)
 	l.buf = strconv.AppendInt(l.buf, n, 10)
 }
 
 func (l *line) float(name string, f float64) {
-	l.name(name)
+	l.name("", name)
 	l.buf = strconv.AppendFloat(l.buf, f, 'g', 4, 64)
 }
 
 // milliseconds writes a duration with three places: one unit is easier to
 // compare and to calculate with than "1.2s" beside "300ms".
 func (l *line) milliseconds(name string, d time.Duration) {
-	l.name(name)
+	l.name("", name)
 	l.buf = strconv.AppendFloat(l.buf, float64(d.Microseconds())/1000, 'f', 3, 64)
 }
 
 func (l *line) time(name string, t time.Time) {
-	l.begin(name)
+	l.begin("", name)
 	l.buf = t.UTC().AppendFormat(l.buf, "2006-01-02T15:04:05.000000Z")
 	l.end()
 }
@@ -102,7 +88,7 @@ func part[T string | []byte](l *line, name string, value T) {
 	if len(value) == 0 {
 		return
 	}
-	l.begin(name)
+	l.begin("", name)
 	add(l, value)
 	l.end()
 }

@@ -2,6 +2,7 @@ package meter
 
 import (
 	"bytes"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -98,18 +99,17 @@ func (r *Redaction) fields(l *line, fields []Field) {
 		if name == "" || holds(name, "cookie") {
 			continue
 		}
-		l.nameOf("header_", name)
-		l.quote()
+		l.begin("header_", name)
 		if r.hidesField(name) {
 			addHidden(l)
 		} else {
 			add(l, fields[i].Value)
 		}
-		l.quote()
+		l.end()
 	}
 }
 
-// secretWords are parts of the names of header fields that hold secrets.
+// secretWord reports whether a header field's name says that it holds a secret.
 func secretWord(name string) bool {
 	for _, word := range [...]string{"auth", "token", "secret", "password", "key", "session", "credential", "signature", "csrf", "xsrf", "jwt", "preview"} {
 		if holds(name, word) {
@@ -133,12 +133,24 @@ func holds(s, word string) bool {
 	return false
 }
 
-// client writes the client's address without its port.
-func (r *Redaction) client(l *line, addr []byte) {
-	addr = withoutPort(addr)
+// The parts of an address that are written: those of a network, not a person.
+const (
+	networkV4 = 24
+	networkV6 = 48
+)
+
+// client writes the client's address.
+func (r *Redaction) client(l *line, addr netip.Addr) {
+	addr = addr.Unmap().WithZone("")
 	if r != nil && r.WholeAddr {
-		add(l, addr)
+		l.buf = addr.AppendTo(l.buf)
 		return
 	}
-	addNetwork(l, addr)
+	most := networkV6
+	if addr.Is4() {
+		most = networkV4
+	}
+	if network, err := addr.Prefix(most); err == nil {
+		l.buf = network.AppendTo(l.buf)
+	}
 }
