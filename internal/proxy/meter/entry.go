@@ -63,12 +63,12 @@ func (e *Entry) AppendText(dst []byte) []byte {
 func (e *Entry) write(l *line) {
 	l.time("time", e.Time)
 	l.number("status", int64(e.Status))
-	part(l, "method", e.Method)
-	part(l, "host", e.Host)
-	l.begin("", "path")
+	l.bytes("method", e.Method)
+	l.bytes("host", e.Host)
+	l.begin("path")
 	e.Redact.target(l, e.Path, e.Query)
 	l.end()
-	part(l, "protocol", e.Protocol)
+	l.text("protocol", e.Protocol)
 	l.milliseconds("took_ms", e.Took)
 	if e.FirstByte > 0 {
 		l.milliseconds("first_byte_ms", e.FirstByte)
@@ -83,35 +83,35 @@ func (e *Entry) write(l *line) {
 }
 
 func (e *Entry) writePlace(l *line) {
-	part(l, "app", e.Key.Site.App)
-	part(l, "environment", e.Key.Site.Environment)
-	part(l, "service", e.Key.Service)
-	part(l, "route", e.Key.Route)
+	l.text("app", e.Key.Site.App)
+	l.text("environment", e.Key.Site.Environment)
+	l.text("service", e.Key.Service)
+	l.text("route", e.Key.Route)
 	if r := e.Key.Revision; !r.IsZero() {
-		l.begin("", "release")
+		l.begin("release")
 		l.buf = append(l.buf, 'r')
 		l.buf = strconv.AppendInt(l.buf, int64(r.Release), 10)
 		l.buf = append(l.buf, ".c"...)
 		l.buf = strconv.AppendInt(l.buf, int64(r.Config), 10)
 		l.end()
 	}
-	part(l, "instance", e.Instance)
+	l.text("instance", e.Instance)
 	if e.Retries > 0 {
 		l.number("retries", int64(e.Retries))
 	}
 	if e.Failed {
-		part(l, "failed", e.Why.String())
+		l.text("failed", e.Why.String())
 	}
 }
 
 func (e *Entry) writeClient(l *line) {
 	if e.Client.IsValid() {
-		l.begin("", "client")
+		l.begin("client")
 		e.Redact.client(l, e.Client)
 		l.end()
 	}
-	part(l, "user_agent", e.UserAgent)
-	part(l, "request_id", e.RequestID)
-	part(l, "trace_id", e.TraceID)
+	l.bytes("user_agent", e.UserAgent)
+	l.bytes("request_id", e.RequestID)
+	l.bytes("trace_id", e.TraceID)
 	e.Redact.fields(l, e.Fields)
 }

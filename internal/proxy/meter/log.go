@@ -166,12 +166,10 @@ func (l *Log) run() {
 			err = l.file.reopen()
 		}
 		if len(text) > 0 {
-			err = errors.Join(err, l.file.write(text))
-			if err == nil {
-				l.written.Add(lines)
-			} else {
-				l.dropped.Add(lines)
-			}
+			n, werr := l.file.write(text)
+			err = errors.Join(err, werr)
+			l.written.Add(n)
+			l.dropped.Add(lines - n)
 		}
 		if well && err != nil {
 			l.cfg.Log.Error("access log can not be written, lines are dropped until it can", "path", l.cfg.Path, "err", err)

@@ -35,7 +35,7 @@ func (r *Registry) WritePrometheus(w io.Writer) error {
 	all := r.all()
 	each := func(visit func(*Snapshot)) {
 		for _, s := range all {
-			n := s.Snapshot()
+			n := s.counts()
 			visit(&n)
 		}
 	}
@@ -48,11 +48,12 @@ func (r *Registry) WritePrometheus(w io.Writer) error {
 	x.family("noon_response_bytes_total", "counter", "Bytes sent in answers.")
 	each(func(n *Snapshot) { x.sample("noon_response_bytes_total", n.Key, "", "", n.Out) })
 	x.family("noon_sessions", "gauge", "Distinct sessions since the proxy started, to within about 5 %.")
-	each(func(n *Snapshot) {
-		if n.Sessions != nil {
+	for _, s := range all {
+		if s.sketch.Load() != nil {
+			n := s.Snapshot()
 			x.sample("noon_sessions", n.Key, "", "", n.Distinct())
 		}
-	})
+	}
 	x.family("noon_failures_total", "counter", "Requests that no instance could answer, by what went wrong.")
 	each(x.failures)
 	x.flush(0)

@@ -99,7 +99,7 @@ func (r *Redaction) fields(l *line, fields []Field) {
 		if name == "" || holds(name, "cookie") {
 			continue
 		}
-		l.begin("header_", name)
+		l.header(name)
 		if r.hidesField(name) {
 			addHidden(l)
 		} else {

@@ -24,12 +24,13 @@ const Other = "(other)"
 // before the first use.
 type Registry struct {
 	Most   int            // series; 0: DefaultMost
+	Cells  int            // that a busy series is counted at; 0: by the number of processors
 	Gauges func() []Gauge // of the process, asked for by WritePrometheus; may be nil
 
-	mu      sync.Mutex
-	stripes *stripes
-	series  map[Key]*entry
-	other   *Series
+	mu     sync.Mutex
+	spread *spread
+	series map[Key]*entry
+	other  *Series
 }
 
 // entry is a series' place in the registry. What is forgotten is only let go
@@ -68,10 +69,10 @@ func (r *Registry) Series(k Key) *Series {
 }
 
 func (r *Registry) newSeriesLocked(k Key) *Series {
-	if r.stripes == nil {
-		r.stripes = newStripes()
+	if r.spread == nil {
+		r.spread = newSpread(r.Cells)
 	}
-	return &Series{key: k, stripes: r.stripes}
+	return &Series{key: k, spread: r.spread}
 }
 
 func (r *Registry) fullLocked() bool {

@@ -1,6 +1,7 @@
 package meter
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -44,27 +45,53 @@ func (r *rotating) close() error {
 
 func (r *rotating) reopen() error { return errors.Join(r.close(), r.open()) }
 
-// write writes whole lines.
-func (r *rotating) write(text []byte) error {
-	if r.file == nil {
-		if err := r.open(); err != nil {
-			return err
+// write writes whole lines, and begins a new file where the next would not fit.
+// It tells how many of them are in a file.
+func (r *rotating) write(text []byte) (lines int64, err error) {
+	for len(text) > 0 {
+		if r.file == nil {
+			if err := r.open(); err != nil {
+				return lines, err
+			}
 		}
-	}
-	if r.most > 0 && r.size > 0 && r.size+int64(len(text)) > r.most {
-		if err := r.rotate(); err != nil {
-			return err
+		piece := r.fitting(text)
+		if len(piece) == 0 {
+			if err := r.rotate(); err != nil {
+				return lines, err
+			}
+			continue
 		}
+		if err := r.writePiece(piece); err != nil {
+			return lines, err
+		}
+		lines += int64(bytes.Count(piece, []byte{'\n'}))
+		text = text[len(piece):]
 	}
-	n, err := r.file.Write(text)
-	r.size += int64(n)
-	if err != nil {
-		// What was written of the text may end within a line.
-		_ = r.file.Truncate(r.size - int64(n))
-		r.size -= int64(n)
-		return errors.Join(err, r.close())
+	return lines, nil
+}
+
+// fitting gives the lines that fit into the file, at least one into an empty
+// one.
+func (r *rotating) fitting(text []byte) []byte {
+	room := r.most - r.size
+	if r.most < 0 || int64(len(text)) <= room {
+		return text
 	}
-	return nil
+	end := bytes.LastIndexByte(text[:max(room, 0)], '\n') + 1
+	if end == 0 && r.size == 0 {
+		end = bytes.IndexByte(text, '\n') + 1
+	}
+	return text[:end]
+}
+
+func (r *rotating) writePiece(piece []byte) error {
+	n, err := r.file.Write(piece)
+	if err == nil {
+		r.size += int64(n)
+		return nil
+	}
+	// What was written of the piece may end within a line.
+	return errors.Join(err, r.file.Truncate(r.size), r.close())
 }
 
 // rotate renames from the oldest on, so that a crash between two renames loses

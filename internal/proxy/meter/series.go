@@ -1,8 +1,8 @@
 package meter
 
 import (
+	"math/bits"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,8 +21,7 @@ type Key struct {
 // classCount is the number of status classes: 1xx … 5xx, and 0 for no status.
 const classCount = 6
 
-// cell is one place to count at. Its counters are written by one processor at
-// a time where there are several cells.
+// cell is one place to count at.
 type cell struct {
 	classes [classCount]atomic.Uint64
 	sum     atomic.Uint64 // ns
@@ -32,8 +31,7 @@ type cell struct {
 	_ [128 + (-8*(classCount+3+Buckets))&63]byte
 }
 
-// hot is how many requests of one class make a series worth a cell for every
-// processor.
+// hot is how many requests of one class make a series worth several cells.
 const hot = 1 << 14
 
 // Series counts what one release answered for one route of one service of a
@@ -41,11 +39,11 @@ const hot = 1 << 14
 // for the first session and when the series turns out to be busy. The zero
 // value works.
 type Series struct {
-	key     Key
-	stripes *stripes // nil: one cell is enough
-	wide    atomic.Pointer[[]cell]
-	sketch  atomic.Pointer[sketch]
-	_       [64]byte // the above is read by all and hardly written
+	key    Key
+	spread *spread // nil: one cell is enough
+	wide   atomic.Pointer[[]cell]
+	sketch atomic.Pointer[sketch]
+	_      [64]byte // the above is read by all and hardly written
 
 	failures [failureCount]atomic.Uint64
 	_        [64]byte
@@ -60,7 +58,7 @@ func (s *Series) Key() Key { return s.key }
 func (s *Series) Done(status int, took time.Duration, in, out int64) {
 	c := &s.base
 	if wide := s.wide.Load(); wide != nil {
-		c = s.stripes.pick(*wide)
+		c = pick(*wide, took)
 	}
 	class := uint(status) / 100
 	if class >= classCount {
@@ -81,10 +79,10 @@ func (s *Series) Done(status int, took time.Duration, in, out int64) {
 }
 
 func (s *Series) widen() {
-	if s.stripes == nil || !s.stripes.take() {
+	if s.spread == nil || s.spread.left.Add(-1) < 0 {
 		return
 	}
-	cells := make([]cell, len(s.stripes.tokens))
+	cells := make([]cell, s.spread.cells)
 	s.wide.CompareAndSwap(nil, &cells)
 }
 
@@ -111,6 +109,16 @@ func (s *Series) Failed(kind Failure) {
 
 // Snapshot gives the counts up to now.
 func (s *Series) Snapshot() Snapshot {
+	n := s.counts()
+	if k := s.sketch.Load(); k != nil {
+		n.Sessions = &Sessions{}
+		k.registers(n.Sessions)
+	}
+	return n
+}
+
+// counts is a snapshot without the sessions, which are most of its size.
+func (s *Series) counts() Snapshot {
 	n := Snapshot{Key: s.key}
 	s.base.addTo(&n)
 	if wide := s.wide.Load(); wide != nil {
@@ -120,10 +128,6 @@ func (s *Series) Snapshot() Snapshot {
 	}
 	for i := range s.failures {
 		n.Failures[i] = s.failures[i].Load()
-	}
-	if k := s.sketch.Load(); k != nil {
-		n.Sessions = &Sessions{}
-		k.registers(n.Sessions)
 	}
 	return n
 }
@@ -160,44 +164,38 @@ func (c *cell) addTo(n *Snapshot) {
 	}
 }
 
-// stripes deals out cells so that every processor has its own, as good as
-// always. Go does not tell which processor a goroutine runs on, but a
-// sync.Pool keeps what is put back for the processor that did: so does a token,
-// and its number is that of the cell.
-type stripes struct {
-	pool   sync.Pool
-	tokens []token
-	next   atomic.Uint32
-	left   atomic.Int64 // series that may still have more than one cell
+// spread is how busy series are counted on machines with many processors: at
+// several cells, so that these do not wait for one another.
+type spread struct {
+	cells int          // a power of two
+	left  atomic.Int64 // series that may still get them
 }
 
-type token struct{ index int }
+const (
+	wideMost  = 256 // series with several cells, which bounds their memory
+	cellsMost = 64
+	// fewest is how many processors make several cells worth it: two that take
+	// turns at one cell cost no more than two cells.
+	fewest = 4
+)
 
-// wideMost bounds the memory of series with many cells: about 2 KiB a cell.
-const wideMost = 256
-
-func newStripes() *stripes {
-	n := runtime.GOMAXPROCS(0)
-	if n == 1 {
+func newSpread(cells int) *spread {
+	if cells <= 0 {
+		cells = runtime.GOMAXPROCS(0)
+		if cells < fewest {
+			cells = 1
+		}
+	}
+	if cells == 1 {
 		return nil
 	}
-	t := &stripes{tokens: make([]token, n)}
-	for i := range t.tokens {
-		t.tokens[i].index = i
-	}
-	t.left.Store(wideMost)
-	t.pool.New = func() any { return &t.tokens[int(t.next.Add(1))%n] }
-	return t
+	s := &spread{cells: min(1<<bits.Len(uint(cells-1)), cellsMost)}
+	s.left.Store(wideMost)
+	return s
 }
 
-func (t *stripes) take() bool { return t.left.Add(-1) >= 0 }
-
-func (t *stripes) pick(cells []cell) *cell {
-	mine, ok := t.pool.Get().(*token)
-	if !ok {
-		return &cells[0]
-	}
-	i := mine.index
-	t.pool.Put(mine)
-	return &cells[i]
+// pick takes any cell. The nanoseconds of a latency are as good as dice, and
+// are at hand.
+func pick(cells []cell, took time.Duration) *cell {
+	return &cells[uint64(took)*0x9e3779b97f4a7c15>>32&uint64(len(cells)-1)]
 }
