@@ -1,6 +1,7 @@
 package meter
 
 import (
+	"bytes"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -139,7 +140,7 @@ func (l *line) text(name, value string) {
 func (l *line) bytes(name string, value []byte) {
 	if len(value) > 0 {
 		l.begin(name)
-		add(l, value)
+		l.phrase(value)
 		l.end()
 	}
 }
@@ -150,7 +151,18 @@ func add[T string | []byte](l *line, value T) {
 		l.buf = appendJSON(l.buf, value)
 		return
 	}
-	l.buf = appendText(l.buf, value)
+	l.buf = appendText(l.buf, value, '!')
+}
+
+// phrase adds a whole value that may hold blanks: for people it is quoted then.
+func (l *line) phrase(value []byte) {
+	if l.json || bytes.IndexByte(value, ' ') < 0 {
+		add(l, value)
+		return
+	}
+	l.buf = append(l.buf, '"')
+	l.buf = appendText(l.buf, value, ' ')
+	l.buf = append(l.buf, '"')
 }
 
 const hexDigits = "0123456789abcdef"
@@ -183,14 +195,14 @@ func appendJSON[T string | []byte](dst []byte, s T) []byte {
 	return append(dst, s[start:]...)
 }
 
-// appendText appends printable ASCII but blanks as it is, everything else as
-// \xNN: nothing in a log may steer the terminal it is read in, nor look like
-// another part.
-func appendText[T string | []byte](dst []byte, s T) []byte {
+// appendText appends printable ASCII from the lowest on, but quotes and
+// backslashes, as it is, everything else as \xNN: nothing in a log may steer the
+// terminal it is read in, nor look like another part.
+func appendText[T string | []byte](dst []byte, s T, lowest byte) []byte {
 	start := 0
 	for i := range len(s) {
 		c := s[i]
-		if c > ' ' && c < 0x7f && c != '\\' {
+		if c >= lowest && c < 0x7f && c != '\\' && c != '"' {
 			continue
 		}
 		dst = append(dst, s[start:i]...)

@@ -103,7 +103,7 @@ func (r *Redaction) fields(l *line, fields []Field) {
 		if r.hidesField(name) {
 			addHidden(l)
 		} else {
-			add(l, fields[i].Value)
+			l.phrase(fields[i].Value)
 		}
 		l.end()
 	}
