@@ -1,0 +1,6 @@
+//go:build race
+
+package meter_test
+
+// raced: the race detector has sync.Pool drop things at random.
+const raced = true
