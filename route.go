@@ -12,12 +12,18 @@ type Routing struct {
 	Shares    []Share    `json:"shares"`             // sum is PointsWhole, or none when nothing is live
 	Previews  []Preview  `json:"previews,omitempty"` // reach a revision whatever its share
 	Endpoints []Endpoint `json:"endpoints"`
+	Segments  []Segment  `json:"segments,omitempty"` // before the shares; the first that matches counts
+	Hold      *Hold      `json:"hold,omitempty"`     // new requests wait until a later routing has none
+	Closed    *Closed    `json:"closed,omitempty"`   // everybody gets a page: only ever because a person asked for it
+	Traffic   Traffic    `json:"traffic,omitzero"`
 }
 
 // Path sends a URL path prefix to a service.
 type Path struct {
-	Prefix  string `json:"prefix"` // begins with "/"; matches whole segments
-	Service string `json:"service"`
+	Prefix   string    `json:"prefix"` // begins with "/"; matches whole segments
+	Service  string    `json:"service"`
+	Strip    bool      `json:"strip,omitempty"`    // instances see the path without the prefix
+	Revision *Revision `json:"revision,omitempty"` // the path is this one's only; nil: of all
 }
 
 // Share is the part of new requests a revision gets.
