@@ -243,3 +243,17 @@ func oddKind(k Kind) Kind {
 		return Other
 	}
 }
+
+// String names the kind as the fields are called.
+func (k Kind) String() string {
+	names := [kinds]string{
+		"other", "hop", "host", "content-length", "transfer-encoding", "upgrade", "expect", "trailer", "cookie", "forwarded",
+		"x-request-id", "traceparent", "tracestate", "accept", "accept-encoding", "content-type", "content", "set-cookie", "date", "range",
+		"idempotency-key", "user-agent", "location", "authorization", "cache-control", "condition", "referer", "origin", "server", "retry-after",
+		"noon", "connection", "te",
+	}
+	if k >= kinds {
+		return "unknown"
+	}
+	return names[k]
+}
