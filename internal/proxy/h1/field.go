@@ -46,48 +46,72 @@ func (x *index) value(fields []Field, k Kind) []byte {
 func (x *index) fields(dst []Field, buf []byte, i int) (all []Field, end int, err error) {
 	for i < len(buf) {
 		if buf[i] == '\r' {
-			if i+1 == len(buf) {
+			switch lineEnd(buf, i) {
+			case needMore:
 				return dst, 0, nil
-			}
-			if buf[i+1] == '\n' {
+			case lineEnds:
 				return dst, i + 2, nil
 			}
 		}
-		start, seen := i, uint8(0)
-		for i < len(buf) {
-			c := class[buf[i]] & (inName | inToken)
-			if c == 0 {
-				break
-			}
-			seen |= c
-			i++
-		}
-		if i == len(buf) {
+		colon, seen := nameEnd(buf, i)
+		if colon == len(buf) {
 			break
 		}
-		if buf[i] != ':' || i == start {
-			return dst, 0, badName(buf, start, i, len(dst))
+		if buf[colon] != ':' || colon == i {
+			return dst, 0, badName(buf, i, colon, len(dst))
 		}
-		name := buf[start:i]
-		i++
-		for i < len(buf) && blank(buf[i]) {
-			i++
+		name := buf[i:colon]
+		start := colon + 1
+		for start < len(buf) && blank(buf[start]) {
+			start++
 		}
-		start = i
-		i = text(buf, i)
-		if i+1 >= len(buf) && (i == len(buf) || buf[i] == '\r') {
-			break
-		}
-		if buf[i] != '\r' || buf[i+1] != '\n' {
-			return dst, 0, badValue(buf[i], name)
+		end := text(buf, start)
+		switch lineEnd(buf, end) {
+		case needMore:
+			return dst, 0, nil
+		case lineGoesOn:
+			return dst, 0, badValue(buf[end], name)
 		}
 		if len(dst) == MaxFields {
 			return dst, 0, fail(statusTooLarge, "more than %d fields", MaxFields)
 		}
-		dst = append(dst, Field{Name: name, Value: trimRight(buf[start:i]), Kind: x.kind(name, seen, len(dst)+1)})
-		i += 2
+		dst = append(dst, Field{Name: name, Value: trimRight(buf[start:end]), Kind: x.kind(name, seen, len(dst)+1)})
+		i = end + 2
 	}
 	return dst, 0, nil
+}
+
+// nameEnd gives the place of the first byte from i on that is not of a name,
+// and the kinds of characters seen before.
+func nameEnd(buf []byte, i int) (end int, seen uint8) {
+	for ; i < len(buf); i++ {
+		c := class[buf[i]] & (inName | inToken)
+		if c == 0 {
+			break
+		}
+		seen |= c
+	}
+	return i, seen
+}
+
+// What lineEnd finds.
+const (
+	needMore = iota
+	lineEnds
+	lineGoesOn
+)
+
+// lineEnd looks for CRLF at buf[i].
+func lineEnd(buf []byte, i int) int {
+	switch {
+	case i+1 < len(buf):
+		if buf[i] == '\r' && buf[i+1] == '\n' {
+			return lineEnds
+		}
+	case i == len(buf) || buf[i] == '\r':
+		return needMore
+	}
+	return lineGoesOn
 }
 
 // kind classifies a name and notes where it is.

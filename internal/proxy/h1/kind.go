@@ -89,6 +89,8 @@ func kindOf(name []byte) Kind {
 	switch n := len(name); {
 	case n < 2:
 		return Other
+	case name[0]|0x20 == 'n':
+		return own(name)
 	case n <= 9:
 		return kindOfShort(name)
 	case n <= 12:
@@ -121,11 +123,9 @@ func kindOfShort(name []byte) Kind {
 	case 8:
 		return pick(name, "location", Location) | pick(name, "if-match", Condition) | pick(name, "if-range", Condition)
 	case 9:
-		if k := pick(name, "forwarded", Forwarded) | pick(name, "x-real-ip", Forwarded); k != Other {
-			return k
-		}
+		return pick(name, "forwarded", Forwarded) | pick(name, "x-real-ip", Forwarded)
 	}
-	return own(name)
+	return Other
 }
 
 func kindOfMiddle(name []byte) Kind {
@@ -144,15 +144,11 @@ func kindOfMiddle(name []byte) Kind {
 			return pick(name, "tracestate", TraceState)
 		}
 	case 11:
-		if k := pick(name, "traceparent", TraceParent) | pick(name, "retry-after", RetryAfter); k != Other {
-			return k
-		}
+		return pick(name, "traceparent", TraceParent) | pick(name, "retry-after", RetryAfter)
 	case 12:
-		if k := pick(name, "content-type", ContentType) | pick(name, "x-request-id", RequestID); k != Other {
-			return k
-		}
+		return pick(name, "content-type", ContentType) | pick(name, "x-request-id", RequestID)
 	}
-	return own(name)
+	return Other
 }
 
 func kindOfLong(name []byte) Kind {
@@ -175,7 +171,7 @@ func kindOfLong(name []byte) Kind {
 	case 'x':
 		return pick(name[:len("x-forwarded-")], "x-forwarded-", Forwarded)
 	}
-	return own(name)
+	return Other
 }
 
 func kindOfContent(name []byte) Kind {
@@ -242,4 +238,18 @@ func oddKind(k Kind) Kind {
 	default:
 		return Other
 	}
+}
+
+// String names the kind as the fields are called.
+func (k Kind) String() string {
+	names := [kinds]string{
+		"other", "hop", "host", "content-length", "transfer-encoding", "upgrade", "expect", "trailer", "cookie", "forwarded",
+		"x-request-id", "traceparent", "tracestate", "accept", "accept-encoding", "content-type", "content", "set-cookie", "date", "range",
+		"idempotency-key", "user-agent", "location", "authorization", "cache-control", "condition", "referer", "origin", "server", "retry-after",
+		"noon", "connection", "te",
+	}
+	if k >= kinds {
+		return "unknown"
+	}
+	return names[k]
 }

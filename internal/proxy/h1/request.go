@@ -123,7 +123,9 @@ func (r *Request) line(buf []byte) (int, error) {
 		return 0, prior(buf)
 	}
 	start = i
+	seen := uint8(0)
 	for i < limit && class[buf[i]]&inTarget != 0 {
+		seen |= class[buf[i]]
 		i++
 	}
 	if i == limit {
@@ -133,7 +135,7 @@ func (r *Request) line(buf []byte) (int, error) {
 		return 0, badTarget(buf, start, i)
 	}
 	r.Target = buf[start:i]
-	if err := r.target(); err != nil {
+	if err := r.target(seen&inParts == 0); err != nil {
 		return 0, err
 	}
 	return r.version(buf, i+1)
@@ -165,11 +167,14 @@ func (r *Request) version(buf []byte, i int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	i += n
-	switch {
-	case n == 0 || i == len(buf) || i+1 == len(buf) && buf[i] == '\r':
+	if n == 0 {
 		return 0, nil
-	case buf[i] != '\r' || buf[i+1] != '\n':
+	}
+	i += n
+	switch lineEnd(buf, i) {
+	case needMore:
+		return 0, nil
+	case lineGoesOn:
 		return 0, badEnd("request line", buf[i])
 	}
 	r.Minor = minor
@@ -237,12 +242,12 @@ func badMethod(buf []byte, start, i int) error {
 }
 
 func badTarget(buf []byte, start, i int) error {
-	switch c := buf[i]; {
-	case c == ' ':
+	switch c := buf[i]; c {
+	case ' ':
 		return bad("more than one blank after the method (RFC 9112 3)")
-	case c == '#':
+	case '#':
 		return bad("the target has a fragment (RFC 9112 3.2)")
-	case c == '\r' || c == '\n':
+	case '\r', '\n':
 		return bad("the request line has no version (RFC 9112 3)")
 	default:
 		return bad("byte 0x%02x in the target at %d (RFC 9112 3.2)", c, i-start)

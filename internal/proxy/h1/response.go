@@ -99,10 +99,10 @@ func (r *Response) line(buf []byte) (int, error) {
 			return 0, bad("the reason has more than %d bytes (RFC 9112 4)", MaxLine)
 		}
 	}
-	switch {
-	case i == len(buf) || i+1 == len(buf) && buf[i] == '\r':
+	switch lineEnd(buf, i) {
+	case needMore:
 		return 0, nil
-	case buf[i] != '\r' || buf[i+1] != '\n':
+	case lineGoesOn:
 		return 0, badEnd("status line", buf[i])
 	}
 	r.Reason = buf[start:i]

@@ -2,14 +2,18 @@ package h1
 
 import "bytes"
 
-// target takes the target apart (RFC 9112 3.2).
-func (r *Request) target() error {
+// target takes the target apart (RFC 9112 3.2). plain says that it holds
+// neither "?" nor "%".
+func (r *Request) target(plain bool) error {
 	t := r.Target
 	r.Head = string(r.Method) == "HEAD"
 	switch {
 	case string(r.Method) == "CONNECT":
 		r.Connect = true
 		return r.authorityForm()
+	case t[0] == '/' && plain:
+		r.Path = t
+		return nil
 	case t[0] == '/':
 		return r.originForm(t)
 	case len(t) == 1 && t[0] == '*':
@@ -25,9 +29,10 @@ func (r *Request) target() error {
 
 // originForm parses a path and what follows it.
 func (r *Request) originForm(t []byte) error {
-	r.Path = t
-	if i := bytes.IndexByte(t, '?'); i >= 0 {
-		r.Path, r.Query = t[:i], t[i+1:]
+	path, query, found := bytes.Cut(t, []byte{'?'})
+	r.Path = path
+	if found {
+		r.Query = query
 	}
 	return escapes(r.Path)
 }
@@ -132,65 +137,6 @@ func port(b []byte) bool {
 		n = min(n*10+int(c-'0'), 1<<16)
 	}
 	return len(b) > 0 && n < 1<<16
-}
-
-// ipv6 reports whether b is the text of an IPv6 address without a zone (RFC
-// 4291 2.2): eight groups, or fewer with one "::".
-func ipv6(b []byte) bool {
-	groups, short := 0, false
-	if len(b) >= 2 && b[0] == ':' && b[1] == ':' {
-		short, b = true, b[2:]
-	}
-	for len(b) > 0 {
-		n := 0
-		for n < len(b) && class[b[n]]&isHex != 0 {
-			n++
-		}
-		if n < len(b) && b[n] == '.' {
-			groups += 2
-			return ipv4(b) && (groups == 8 || short && groups < 8)
-		}
-		if n == 0 || n > 4 {
-			return false
-		}
-		groups++
-		b = b[n:]
-		switch {
-		case len(b) == 0:
-		case len(b) >= 2 && b[0] == ':' && b[1] == ':':
-			if short {
-				return false
-			}
-			short, b = true, b[2:]
-		case b[0] == ':' && len(b) > 1:
-			b = b[1:]
-		default:
-			return false
-		}
-	}
-	return groups == 8 || short && groups < 8
-}
-
-// ipv4 reports whether b is four decimal numbers without leading zeros.
-func ipv4(b []byte) bool {
-	for part := range 4 {
-		n, v := 0, 0
-		for n < len(b) && n < 3 && class[b[n]]&isDigit != 0 {
-			v = v*10 + int(b[n]-'0')
-			n++
-		}
-		if n == 0 || v > 255 || n > 1 && b[0] == '0' {
-			return false
-		}
-		b = b[n:]
-		if part < 3 {
-			if len(b) == 0 || b[0] != '.' {
-				return false
-			}
-			b = b[1:]
-		}
-	}
-	return len(b) == 0
 }
 
 // AppendTarget appends the target in the form that an origin server is asked

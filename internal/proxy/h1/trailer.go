@@ -14,30 +14,45 @@ func (c *Chunked) end(p []byte) (int, error) {
 		c.state = over
 		return 2, nil
 	}
-	for n := 0; n < len(p); {
-		k := bytes.IndexByte(p[n:], '\n') + 1
-		ended := k > 0
-		if !ended {
-			k = len(p) - n
+	n := 0
+	for n < len(p) && c.state == inTrailer {
+		k, err := c.trailerLine(p[n:])
+		if err != nil {
+			return n, err
 		}
-		if len(c.section)+k > MaxTrailer {
-			return n, fail(statusTooLarge, "the trailer section has more than %d bytes (RFC 9112 7.1.2)", MaxTrailer)
-		}
-		c.section = append(c.section, p[n:n+k]...)
 		n += k
-		if !ended {
-			return n, nil
-		}
-		line := c.section[c.line:]
-		c.line = len(c.section)
-		if string(line) == "\r\n" {
-			return n, c.fields()
-		}
-		if len(line) < 2 || line[len(line)-2] != '\r' {
-			return n, bad("trailer: a line feed without a carriage return (RFC 9112 2.2)")
-		}
 	}
-	return len(p), nil
+	return n, nil
+}
+
+// trailerLine takes bytes up to the end of a line, and gives how many.
+func (c *Chunked) trailerLine(p []byte) (int, error) {
+	k := bytes.IndexByte(p, '\n') + 1
+	ended := k > 0
+	if !ended {
+		k = len(p)
+	}
+	room := MaxTrailer - len(c.section)
+	fits := k <= room
+	k = min(k, room)
+	c.section = append(c.section, p[:k]...)
+	line := c.section[c.line:]
+	// All but a CR that ends it so far: the line may not have come whole.
+	if i := bytes.IndexByte(line, '\r'); i >= 0 && i+1 < len(line) && line[i+1] != '\n' {
+		return 0, bad("a carriage return without a line feed in a trailer field (RFC 9112 2.2)")
+	}
+	switch {
+	case !fits:
+		return 0, fail(statusTooLarge, "the trailer section has more than %d bytes (RFC 9112 7.1.2)", MaxTrailer)
+	case !ended:
+		return k, nil
+	case string(line) == "\r\n":
+		return k, c.fields()
+	case len(line) < 2 || line[len(line)-2] != '\r':
+		return 0, bad("a line feed without a carriage return in a trailer field (RFC 9112 2.2)")
+	}
+	c.line = len(c.section)
+	return k, nil
 }
 
 // fields parses the trailer section, which is whole.
