@@ -109,37 +109,43 @@ func sitePath(site noon.Site) string {
 const answerLimit = 64 << 20
 
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
-	var body io.Reader = http.NoBody
-	if in != nil {
-		data, err := json.Marshal(in)
-		if err != nil {
-			return fmt.Errorf("encode the call: %w", err)
-		}
-		body = bytes.NewReader(data)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://proxy"+path, body)
-	if err != nil {
-		return fmt.Errorf("make the call: %w", err)
-	}
-	res, err := c.http.Do(req)
-	if err != nil {
-		return c.unavailable(ctx, err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	data, err := io.ReadAll(io.LimitReader(res.Body, answerLimit))
-	if err != nil {
-		return c.unavailable(ctx, err)
-	}
-	if res.StatusCode >= http.StatusBadRequest {
-		return decodeFailure(res.StatusCode, data)
-	}
-	if out == nil {
-		return nil
+	data, err := c.ask(ctx, method, path, in)
+	if err != nil || out == nil {
+		return err
 	}
 	if err := json.Unmarshal(data, out); err != nil {
 		return fmt.Errorf("read the proxy's answer: %w", err)
 	}
 	return nil
+}
+
+// ask is call for whoever reads the answer for himself.
+func (c *Client) ask(ctx context.Context, method, path string, in any) ([]byte, error) {
+	var body io.Reader = http.NoBody
+	if in != nil {
+		data, err := json.Marshal(in)
+		if err != nil {
+			return nil, fmt.Errorf("encode the call: %w", err)
+		}
+		body = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://proxy"+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("make the call: %w", err)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.unavailable(ctx, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	data, err := io.ReadAll(io.LimitReader(res.Body, answerLimit))
+	if err != nil {
+		return nil, c.unavailable(ctx, err)
+	}
+	if res.StatusCode >= http.StatusBadRequest {
+		return nil, decodeFailure(res.StatusCode, data)
+	}
+	return data, nil
 }
 
 func (c *Client) unavailable(ctx context.Context, err error) error {

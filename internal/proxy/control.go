@@ -63,6 +63,7 @@ func (p *Proxy) controlHandler(own bool) http.Handler {
 		}
 		return nil, p.upgrade(r.Context(), call.Argv)
 	})
+	p.handleSights(mux, handle, own)
 	return mux
 }
 

@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/proxy/meter"
 )
 
 // What only tests of this package's inner parts need.
@@ -102,3 +103,6 @@ func (c *Claims) InFlight(r noon.Revision) int64 {
 	}
 	return n
 }
+
+// Meter is where the proxy counts.
+func (p *Proxy) Meter() *meter.Registry { return &p.meter }

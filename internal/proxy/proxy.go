@@ -15,6 +15,7 @@ import (
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/fault"
+	"github.com/noon-deploy/noon/internal/proxy/meter"
 )
 
 // Config is what a proxy needs to know to begin.
@@ -75,6 +76,7 @@ type Proxy struct {
 	turns   turns
 	ids     requestIDs
 	sweeper sweeper
+	meter   meter.Registry
 
 	snap        atomic.Pointer[snapshot]
 	heldUnknown atomic.Int64 // requests that wait for a site that could not be read
@@ -286,6 +288,7 @@ func (p *Proxy) sweep() func() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { p.sweeper.run(ctx, p.pools) })
+	wg.Go(func() { p.forgetSeries(ctx) })
 	return func() { cancel(); wg.Wait() }
 }
 

@@ -106,7 +106,7 @@ func BenchmarkWritePrometheus(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := r.WritePrometheus(discard{}); err != nil {
+		if err := r.WritePrometheus(discard{}, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

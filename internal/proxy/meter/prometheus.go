@@ -26,12 +26,11 @@ const (
 	leCount = 22
 )
 
-// WritePrometheus writes all counts in the text exposition format 0.0.4.
-func (r *Registry) WritePrometheus(w io.Writer) error {
+// WritePrometheus writes the gauges, which are the caller's, and all counts in
+// the text exposition format 0.0.4.
+func (r *Registry) WritePrometheus(w io.Writer, gauges []Gauge) error {
 	x := &exposition{w: w, buf: make([]byte, 0, 32<<10)}
-	if r.Gauges != nil {
-		x.gauges(r.Gauges())
-	}
+	x.gauges(gauges)
 	all := r.all()
 	each := func(visit func(*Snapshot)) {
 		for _, s := range all {

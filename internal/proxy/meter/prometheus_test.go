@@ -17,9 +17,9 @@ import (
 	"github.com/noon-deploy/noon/internal/proxy/meter"
 )
 
-func exposed(t interface{ Fatal(...any) }, r *meter.Registry) string {
+func exposed(t interface{ Fatal(...any) }, r *meter.Registry, gauges ...meter.Gauge) string {
 	var b strings.Builder
-	if err := r.WritePrometheus(&b); err != nil {
+	if err := r.WritePrometheus(&b, gauges); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -27,14 +27,13 @@ func exposed(t interface{ Fatal(...any) }, r *meter.Registry) string {
 
 func TestPrometheusText(t *testing.T) {
 	t.Parallel()
-	r := &meter.Registry{Gauges: func() []meter.Gauge {
-		return []meter.Gauge{
-			{Name: "noon_in_flight", Help: "Requests in flight.", Value: 3, Labels: []meter.Label{{"app", "shop"}, {"release", "r1.c1"}}},
-			{Name: "noon_in_flight", Value: 0, Labels: []meter.Label{{"app", "shop"}, {"release", "r2.c1"}}},
-			{Name: "go_goroutines", Help: "Goroutines.", Value: 12},
-			{Name: "process_cpu_seconds_total", Help: "CPU time,\nuser and \\ system.", Value: 1.5, Counter: true},
-		}
-	}}
+	gauges := []meter.Gauge{
+		{Name: "noon_in_flight", Help: "Requests in flight.", Value: 3, Labels: []meter.Label{{"app", "shop"}, {"release", "r1.c1"}}},
+		{Name: "noon_in_flight", Value: 0, Labels: []meter.Label{{"app", "shop"}, {"release", "r2.c1"}}},
+		{Name: "go_goroutines", Help: "Goroutines.", Value: 12},
+		{Name: "process_cpu_seconds_total", Help: "CPU time,\nuser and \\ system.", Value: 1.5, Counter: true},
+	}
+	r := &meter.Registry{}
 	s := r.Series(key(1, "/"))
 	for i := range 100 {
 		s.Done(200, time.Duration(i+1)*time.Millisecond, 10, 1000)
@@ -43,7 +42,7 @@ func TestPrometheusText(t *testing.T) {
 	s.Done(503, 20*time.Minute, 0, 0)
 	s.Failed(meter.Timeout)
 	r.Series(key(2, `/"quoted\`+"\n")).Done(0, 5*time.Millisecond, 0, 0)
-	text := exposed(t, r)
+	text := exposed(t, r, gauges...)
 	if err := checkExposition(text); err != nil {
 		t.Error(err)
 	}
@@ -122,7 +121,7 @@ func TestPrometheusTellsWhenTheReaderLeft(t *testing.T) {
 		r.Series(key(i+1, "/")).Done(200, time.Second, 1, 1)
 	}
 	for left := range 3 {
-		if err := r.WritePrometheus(&broken{left}); !errors.Is(err, errBroken) {
+		if err := r.WritePrometheus(&broken{left}, nil); !errors.Is(err, errBroken) {
 			t.Errorf("after %d writes: %v", left, err)
 		}
 	}

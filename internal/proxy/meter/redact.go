@@ -81,15 +81,10 @@ func (r *Redaction) hidesPath(path []byte) int {
 }
 
 func (r *Redaction) shows(name []byte) bool {
-	if r == nil {
+	if r == nil || len(r.ShowQuery) == 0 {
 		return false
 	}
-	for _, shown := range r.ShowQuery {
-		if string(name) == shown {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(r.ShowQuery, string(name))
 }
 
 // fields writes those header fields that may be.

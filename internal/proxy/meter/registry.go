@@ -23,9 +23,8 @@ const Other = "(other)"
 // Registry holds the series by key. The zero value works; the fields are set
 // before the first use.
 type Registry struct {
-	Most   int            // series; 0: DefaultMost
-	Cells  int            // that a busy series is counted at; 0: by the number of processors
-	Gauges func() []Gauge // of the process, asked for by WritePrometheus; may be nil
+	Most  int // series; 0: DefaultMost
+	Cells int // that a busy series is counted at; 0: by the number of processors
 
 	mu     sync.Mutex
 	spread *spread
@@ -112,6 +111,16 @@ func (r *Registry) Snapshots() []Snapshot {
 	list := make([]Snapshot, len(all))
 	for i, s := range all {
 		list[i] = s.Snapshot()
+	}
+	return list
+}
+
+// Counts is Snapshots without the sessions, which are most of the work.
+func (r *Registry) Counts() []Snapshot {
+	all := r.all()
+	list := make([]Snapshot, len(all))
+	for i, s := range all {
+		list[i] = s.counts()
 	}
 	return list
 }
