@@ -4,8 +4,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
-
-	"github.com/noon-deploy/noon"
 )
 
 // query is what of a request decides where it goes.
@@ -15,6 +13,9 @@ type query struct {
 	preview string // token, "" for users
 	id      string // of the visitor, for shares; "" until one is needed
 	issued  bool   // id was made here and goes back as a cookie
+
+	admitted bool    // it was counted among the requests of its site
+	asked    request // for what segments look at; nil: nothing is known
 }
 
 // verdict is what became of an attempt to claim an endpoint.
@@ -28,14 +29,17 @@ const (
 	unknownView         // the preview token is not known
 	nothingLive         // the site has no release that serves users
 	maybeBroken         // no site answers for the host, but one could not be read
+	closedSite          // a person has closed the site
+	parked              // the site holds new requests
+	crowded             // the request has to be admitted
 )
 
 // target is where a request belongs.
 type target struct {
-	site     *siteView
-	revision noon.Revision
-	pool     []*endpoint
-	shared   bool // several revisions have a share
+	site   *siteView
+	view   *revisionView
+	route  *route
+	shared bool // several revisions have a share
 }
 
 // claim finds an endpoint for q that is not in tried and counts the request
@@ -49,7 +53,7 @@ func (p *Proxy) claim(q *query, tried []*endpoint) (*endpoint, target, *snapshot
 		if v != claimed {
 			return nil, t, snap, v
 		}
-		e := choose(t.pool, tried)
+		e := choose(t.route.pool, tried)
 		if e == nil {
 			return nil, t, snap, noEndpoint
 		}
@@ -62,45 +66,57 @@ func (p *Proxy) claim(q *query, tried []*endpoint) (*endpoint, target, *snapshot
 }
 
 // resolve finds the endpoints that may answer q.
-func (s *snapshot) resolve(q *query) (target, verdict) {
+func (s *snapshot) resolve(q *query) (t target, v verdict) {
 	table := s.table(q.host)
 	if table == nil {
-		if s.broken {
-			return target{}, maybeBroken
+		if s.broken > 0 {
+			return t, maybeBroken
 		}
-		return target{}, unknownHost
+		return t, unknownHost
 	}
-	route, ok := table.route(q.path)
+	site, ok := table.paths.find(q.path)
 	if !ok {
-		return target{}, unknownPath
+		return t, unknownPath
 	}
-	t := target{site: route.site}
-	revision, v := route.site.revision(table, q, &t.shared)
-	if v != claimed {
+	t.site = site
+	if t.view, v = site.revision(table, q, &t.shared); v != claimed {
 		return t, v
 	}
-	t.revision = revision
-	t.pool = route.site.pools[poolKey{revision, route.service}]
+	if t.route, ok = t.view.paths.find(q.path); !ok {
+		return t, unknownPath
+	}
 	return t, claimed
 }
 
-// revision picks the revision for q: by preview, or else by share.
-func (v *siteView) revision(table *hostTable, q *query, shared *bool) (noon.Revision, verdict) {
+// revision picks the revision for q: by preview, or else by segment or share.
+func (v *siteView) revision(table *hostTable, q *query, shared *bool) (*revisionView, verdict) {
 	if q.preview != "" {
-		site, revision, ok := table.preview(q.preview)
-		if !ok {
-			return noon.Revision{}, unknownView
+		site, view := table.preview(q.preview)
+		if site == nil {
+			return nil, unknownView
 		}
 		if site == v {
-			return revision, claimed
+			return view, claimed
 		}
 		// The token is that of another site under the same host name.
 	}
-	switch len(v.shares) {
-	case 0:
-		return noon.Revision{}, nothingLive
-	case 1:
-		return v.shares[0].Revision, claimed
+	switch {
+	case v.closed != nil:
+		return nil, closedSite
+	case len(v.shares) == 0:
+		return nil, nothingLive
+	case v.hold != nil:
+		return nil, parked
+	case !q.admitted && (v.traffic.Limits.InFlight > 0 || v.traffic.Limits.PerAddress > 0):
+		return nil, crowded
+	}
+	for i := range v.segments {
+		if v.segments[i].has(q) {
+			return v.segments[i].view, claimed
+		}
+	}
+	if len(v.shares) == 1 {
+		return v.shares[0].view, claimed
 	}
 	*shared = true
 	if q.id == "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -23,8 +24,14 @@ type exchange struct {
 	target   target
 	endpoint *endpoint // claimed, nil before
 	streams  bool      // counted as a stream
+	crowd    *crowd    // it is counted in; nil: nowhere
+	counted  bool      // among all requests of the site
+	from     netip.Addr
 
-	next, prev *exchange // under endpoint.mu
+	// under endpoint.mu
+	next, prev *exchange
+	gentle     bool // its user can be told to leave and goes on elsewhere
+	told       bool // and was
 	ender      interface {
 		// stop ends the exchange as kindly as its protocol allows. It does not
 		// block.
@@ -59,7 +66,15 @@ func (x *exchange) becomeStream() {
 	if !x.streams {
 		x.streams = true
 		x.endpoint.work.add(streamUnit - 1)
+		x.part() // it may stay for hours
 	}
+}
+
+// soften notes that the exchange can be ended without harm.
+func (x *exchange) soften() {
+	x.endpoint.mu.Lock()
+	x.gentle = true
+	x.endpoint.mu.Unlock()
 }
 
 // webExchange is an exchange that net/http carries: of HTTP/2.

@@ -13,7 +13,13 @@ import (
 func Bucket(salt, id string) int { return bucket(salt, id) }
 
 // ByShare is the revision of a bucket.
-func ByShare(shares []noon.Share, bucket int) noon.Revision { return byShare(shares, bucket) }
+func ByShare(shares []noon.Share, bucket int) noon.Revision {
+	var list []share
+	for _, s := range shares {
+		list = append(list, share{s.Points, &revisionView{revision: s.Revision}})
+	}
+	return byShare(list, bucket).revision
+}
 
 // ReadRouting reads what the control socket is sent, and checks it.
 func ReadRouting(body io.Reader) (noon.Routing, error) {

@@ -53,6 +53,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 		x.query.preview = token
 	}
 	x.setBody(r)
+	defer x.part()
 	defer x.drop()
 	if protocol := r.Header.Get("Upgrade"); protocol != "" {
 		w = &upgradeWriter{ResponseWriter: w, exchange: x, protocol: protocol}

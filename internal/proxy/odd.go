@@ -159,6 +159,10 @@ func failureText(err error) (int, string) {
 		return refused.page()
 	case errors.Is(err, errNoEndpoint):
 		return http.StatusServiceUnavailable, "The application is not ready. Please try again in a moment."
+	case errors.Is(err, errNoRoom), errors.Is(err, errWaited):
+		return http.StatusServiceUnavailable, "There is too much to do just now. Please try again in a moment."
+	case errors.Is(err, errGreedy):
+		return http.StatusTooManyRequests, "Too many requests come from your address. Please try again in a moment."
 	case isTimeout(err):
 		return http.StatusGatewayTimeout, "The application did not answer in time."
 	default:

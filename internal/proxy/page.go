@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"html"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -15,7 +14,10 @@ import (
 const unknownPreview = "No release can be previewed with this token. It may have been deployed or withdrawn."
 
 // refusal is a request that belongs nowhere.
-type refusal struct{ verdict verdict }
+type refusal struct {
+	verdict verdict
+	site    *siteView // nil if there is none
+}
 
 func (r *refusal) Error() string { _, text := r.page(); return text }
 
@@ -25,6 +27,12 @@ func (r *refusal) page() (int, string) {
 		return http.StatusNotFound, unknownPreview
 	case unknownPath:
 		return http.StatusNotFound, "No service answers for this path."
+	case closedSite:
+		text := r.site.closed.Text
+		if text == "" {
+			text = "This site is closed for a while. Please come back later."
+		}
+		return http.StatusServiceUnavailable, text
 	case nothingLive:
 		return http.StatusServiceUnavailable, "No release is live here yet."
 	default:
@@ -53,21 +61,13 @@ func (p *Proxy) writeFailure(w http.ResponseWriter, r *http.Request, err error) 
 }
 
 func failurePage(ctx context.Context, err error) (int, string) {
-	var refused *refusal
-	var timeout net.Error
 	switch {
-	case errors.As(err, &refused):
-		return refused.page()
 	case errors.Is(context.Cause(ctx), errEnded):
 		return http.StatusServiceUnavailable, endedText
 	case ctx.Err() != nil:
 		return statusClientGone, ""
-	case errors.Is(err, errNoEndpoint):
-		return http.StatusServiceUnavailable, "The application is not ready. Please try again in a moment."
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return http.StatusGatewayTimeout, "The application did not answer in time."
 	default:
-		return http.StatusBadGateway, "The application did not answer."
+		return failureText(err)
 	}
 }
 
@@ -95,7 +95,7 @@ func writePage(w http.ResponseWriter, r *http.Request, status int, text string) 
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	if status == http.StatusServiceUnavailable {
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		h.Set("Retry-After", strconv.Itoa(retryAfter))
 	}
 	w.WriteHeader(status)

@@ -5,8 +5,6 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"strings"
-
-	"github.com/noon-deploy/noon"
 )
 
 const (
@@ -21,18 +19,18 @@ const ownCookies = "noon_"
 
 // preview finds the revision of a token among the sites of a host name. Every
 // token is compared, and in constant time.
-func (t *hostTable) preview(token string) (*siteView, noon.Revision, bool) {
+func (t *hostTable) preview(token string) (*siteView, *revisionView) {
 	sum := sha256.Sum256([]byte(token))
 	var site *siteView
-	var revision noon.Revision
+	var view *revisionView
 	for _, s := range t.sites {
 		for i := range s.previews {
 			if subtle.ConstantTimeCompare(sum[:], s.previews[i].sum[:]) == 1 {
-				site, revision = s, s.previews[i].revision
+				site, view = s, s.previews[i].view
 			}
 		}
 	}
-	return site, revision, site != nil
+	return site, view
 }
 
 // servePreview answers GET /.noon/preview/TOKEN: it lets a browser see the
@@ -60,8 +58,8 @@ func (p *Proxy) knowsPreview(r *http.Request, token string) bool {
 	if table == nil {
 		return false
 	}
-	_, _, ok := table.preview(token)
-	return ok
+	site, _ := table.preview(token)
+	return site != nil
 }
 
 // readCookies takes what is noon's own out of the request's cookies: upstream

@@ -107,6 +107,15 @@ type siteState struct {
 	removed bool   // only the fence is kept, so that nobody older brings it back
 	problem string // the configuration could not be read; the routing is empty
 	held    atomic.Int64
+	parked  queue // requests that wait for the end of a hold
+	crowd   crowd
+
+	endpoints map[string]*endpoint // routed, or at work
+	view      *siteView            // in the current snapshot
+}
+
+func newSiteState(r noon.Routing) *siteState {
+	return &siteState{routing: r, endpoints: map[string]*endpoint{}}
 }
 
 // Open locks the directory, reads the last good configuration of every site

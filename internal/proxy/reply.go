@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"time"
 
@@ -96,10 +95,14 @@ func (t *turn) firstByte() time.Duration {
 	if t.req.Upgrade != nil {
 		return 0
 	}
+	limit := t.proxy.limits.FirstByte
+	if t.target.site != nil && t.target.site.traffic.Limits.FirstByte > 0 {
+		limit = t.target.site.traffic.Limits.FirstByte
+	}
 	if accept := t.req.Value(h1.Accept); accept != nil && isEventStream(view(accept)) {
 		return 0
 	}
-	return t.proxy.limits.FirstByte
+	return limit
 }
 
 func (t *turn) appendStatus(b []byte) []byte {
@@ -114,6 +117,9 @@ func (t *turn) reply() outcome {
 	}
 	if isEventStream(view(t.res.Value(h1.ContentType))) {
 		t.becomeStream()
+		if t.chunked() {
+			t.soften()
+		}
 	}
 	how := kept
 	if t.req.Close || t.proxy.draining.Load() || t.uploading() {
@@ -340,4 +346,7 @@ func noEnd(err error) error {
 	return err
 }
 
-func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/noon-deploy/noon"
 )
@@ -113,20 +112,14 @@ func (p *Proxy) checkOthers(r noon.Routing) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var errs []error
-	if other, what := conflict(p.sites, r); what != "" {
+	if other, what := p.conflictLocked(r); what != "" {
 		errs = append(errs, fmt.Errorf("%s is routed to %v", what, other))
 	}
-	for site, state := range p.sites {
-		if site == r.Site {
+	for _, n := range r.Endpoints {
+		if e := p.endpoints[n.ID]; e != nil && e.site != r.Site {
+			errs = append(errs, fmt.Errorf("endpoint %s is one of %v", n.ID, e.site))
 			continue
 		}
-		for _, e := range state.routing.Endpoints {
-			if slices.ContainsFunc(r.Endpoints, func(n noon.Endpoint) bool { return n.ID == e.ID }) {
-				errs = append(errs, fmt.Errorf("endpoint %s is one of %v", e.ID, site))
-			}
-		}
-	}
-	for _, n := range r.Endpoints {
 		if e := p.endpoints[n.ID]; e != nil && (e.Address != n.Address || e.Revision != n.Revision || e.Service != n.Service) {
 			errs = append(errs, fmt.Errorf("endpoint %s was %v %s at %s before: an incarnation never changes", n.ID, e.Revision, e.Service, e.Address))
 		}
@@ -137,33 +130,19 @@ func (p *Proxy) checkOthers(r noon.Routing) error {
 	return &noon.Error{Kind: noon.Invalid, Op: "route", Subject: r.Site.String(), Err: errors.Join(errs...), Hint: "Nothing was changed. Two apps on one host need different domains or paths."}
 }
 
-// conflict finds another site with the same domain and path.
-func conflict(sites map[noon.Site]*siteState, r noon.Routing) (noon.Site, string) {
-	type address struct{ host, prefix string }
-	wanted := map[address]bool{}
-	each := func(r noon.Routing, visit func(address) bool) {
-		for _, host := range normalHosts(r.Domains) {
-			for _, p := range r.Paths {
-				if !visit(address{host, normalPrefix(p.Prefix)}) {
-					return
-				}
-			}
-		}
-	}
-	each(r, func(a address) bool { wanted[a] = true; return true })
-	for site, state := range sites {
-		if site == r.Site || state.removed || state.problem != "" {
+// conflictLocked finds another site with the same domain and path.
+func (p *Proxy) conflictLocked(r noon.Routing) (noon.Site, string) {
+	snap := p.snap.Load()
+	for _, host := range normalHosts(r.Domains) {
+		table := snap.host(host)
+		if table == nil {
 			continue
 		}
-		what := ""
-		each(state.routing, func(a address) bool {
-			if wanted[a] {
-				what = a.host + a.prefix + "/"
+		for _, path := range r.Paths {
+			prefix := normalPrefix(path.Prefix)
+			if other, ok := table.paths.all[prefix]; ok && other.state.routing.Site != r.Site {
+				return other.state.routing.Site, host + prefix + "/"
 			}
-			return what == ""
-		})
-		if what != "" {
-			return site, what
 		}
 	}
 	return noon.Site{}, ""
@@ -175,56 +154,11 @@ func (p *Proxy) replace(site noon.Site, r noon.Routing, removed bool) {
 	defer p.mu.Unlock()
 	state := p.sites[site]
 	if state == nil {
-		state = &siteState{}
+		state = newSiteState(r)
 		p.sites[site] = state
 	}
 	state.routing, state.removed, state.problem = r, removed, ""
-	p.publishLocked()
-}
-
-func (p *Proxy) publish() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.publishLocked()
-}
-
-// publishLocked makes a snapshot of all sites the current one. When it returns
-// no request can be claimed from the one before.
-func (p *Proxy) publishLocked() {
-	for site, state := range p.sites {
-		for _, e := range state.routing.Endpoints {
-			if known := p.endpoints[e.ID]; known != nil {
-				known.revive()
-				continue
-			}
-			p.endpoints[e.ID] = p.newEndpoint(site, e)
-		}
-	}
-	before := p.snap.Swap(newSnapshot(p.sites, p.endpoints))
-	if before != nil {
-		close(before.replaced)
-	}
-	p.forgetLocked(p.routedLocked())
-}
-
-func (p *Proxy) routedLocked() map[string]noon.Endpoint {
-	routed := map[string]noon.Endpoint{}
-	for _, state := range p.sites {
-		for _, e := range state.routing.Endpoints {
-			routed[e.ID] = e
-		}
-	}
-	return routed
-}
-
-// forgetLocked drops endpoints that are neither routed nor at work.
-func (p *Proxy) forgetLocked(routed map[string]noon.Endpoint) {
-	for id, e := range p.endpoints {
-		if _, ok := routed[id]; !ok && e.work.n.Load() == 0 {
-			e.retire()
-			delete(p.endpoints, id)
-		}
-	}
+	p.publishLocked(state)
 }
 
 // applyRemove is called under changes.

@@ -1,151 +1,129 @@
 package proxy
 
 import (
-	"cmp"
-	"crypto/sha256"
+	"hash/maphash"
+	"maps"
 	"slices"
 	"strings"
-	"sync/atomic"
-
-	"github.com/noon-deploy/noon"
 )
+
+// hostShards is the number of parts that hosts are kept in: a change of one
+// site copies only the parts its domains are in.
+const hostShards = 256
 
 // snapshot is everything a request needs to find its endpoint. It is never
 // changed once it is published.
 type snapshot struct {
-	hosts    map[string]*hostTable // by normal host name; "*.x" for wildcards, "" for any
-	broken   bool                  // the configuration of some site could not be read
-	replaced chan struct{}         // closed once another snapshot is current
+	seed     maphash.Seed
+	hosts    [hostShards]map[string]*hostTable // by normal host name; "*.x" for wildcards, "" for any
+	broken   int                               // sites whose configuration could not be read
+	wild     int                               // host names that are wildcards
+	replaced chan struct{}                     // closed once another snapshot is current
 }
 
 // hostTable is what one host name leads to: the paths of one or more sites.
 type hostTable struct {
-	routes []pathRoute // longest prefix first
-	sites  []*siteView
+	sites []*siteView
+	paths prefixes[*siteView]
 }
 
-type pathRoute struct {
-	prefix  string // without trailing slash; "" is "/"
-	service string
-	site    *siteView
+func newSnapshot() *snapshot {
+	return &snapshot{seed: maphash.MakeSeed(), replaced: make(chan struct{})}
 }
 
-// siteView is one site in a snapshot.
-type siteView struct {
-	key      string
-	held     *atomic.Int64 // requests that wait for an endpoint; shared by all snapshots
-	shares   []noon.Share  // sorted by revision: a growing share keeps the users it has
-	salt     string
-	previews []preview
-	pools    map[poolKey][]*endpoint
+// with gives a snapshot that has one site's view instead of another; either
+// may be nil.
+func (s *snapshot) with(before, after *siteView) *snapshot {
+	next := &snapshot{seed: s.seed, hosts: s.hosts, broken: s.broken, wild: s.wild, replaced: make(chan struct{})}
+	copied := map[uint64]bool{}
+	change := func(host string, f func([]*siteView) []*siteView) {
+		i := next.shard(host)
+		if !copied[i] {
+			copied[i] = true
+			next.hosts[i] = maps.Clone(next.hosts[i])
+			if next.hosts[i] == nil {
+				next.hosts[i] = map[string]*hostTable{}
+			}
+		}
+		var sites []*siteView
+		if t := next.hosts[i][host]; t != nil {
+			sites = t.sites
+		}
+		next.put(i, host, f(slices.Clone(sites)))
+	}
+	if before != nil {
+		for _, host := range before.hosts {
+			change(host, func(sites []*siteView) []*siteView {
+				return slices.DeleteFunc(sites, func(v *siteView) bool { return v == before })
+			})
+		}
+		next.broken -= before.broken
+	}
+	if after != nil {
+		for _, host := range after.hosts {
+			change(host, func(sites []*siteView) []*siteView { return append(sites, after) })
+		}
+		next.broken += after.broken
+	}
+	return next
 }
 
-type poolKey struct {
-	revision noon.Revision
-	service  string
-}
-
-type preview struct {
-	sum      [sha256.Size]byte // of the token, so that comparing tells nothing of it
-	revision noon.Revision
-}
-
-// newSnapshot builds a snapshot from the state of all sites. endpoints holds
-// an endpoint for every ID that is routed.
-func newSnapshot(sites map[noon.Site]*siteState, endpoints map[string]*endpoint) *snapshot {
-	s := &snapshot{hosts: map[string]*hostTable{}, replaced: make(chan struct{})}
-	for _, state := range sites {
-		switch {
-		case state.problem != "":
-			s.broken = true
-		case !state.removed:
-			s.add(newSiteView(state, endpoints), state.routing)
+// put sets what a host leads to.
+func (s *snapshot) put(shard uint64, host string, sites []*siteView) {
+	_, known := s.hosts[shard][host]
+	if wildcard := strings.HasPrefix(host, "*."); wildcard && known != (len(sites) > 0) {
+		if known {
+			s.wild--
+		} else {
+			s.wild++
 		}
 	}
-	for _, table := range s.hosts {
-		slices.SortFunc(table.routes, func(a, b pathRoute) int {
-			return cmp.Or(cmp.Compare(len(b.prefix), len(a.prefix)), cmp.Compare(a.prefix, b.prefix))
-		})
+	if len(sites) == 0 {
+		delete(s.hosts[shard], host)
+		return
 	}
-	return s
-}
-
-func (s *snapshot) add(view *siteView, r noon.Routing) {
-	for _, host := range normalHosts(r.Domains) {
-		table := s.hosts[host]
-		if table == nil {
-			table = &hostTable{}
-			s.hosts[host] = table
-		}
-		table.sites = append(table.sites, view)
-		for _, p := range r.Paths {
-			table.routes = append(table.routes, pathRoute{prefix: normalPrefix(p.Prefix), service: p.Service, site: view})
+	table := &hostTable{sites: sites}
+	for _, view := range sites {
+		for _, prefix := range view.prefixes {
+			table.paths.add(prefix, view)
 		}
 	}
+	s.hosts[shard][host] = table
 }
 
-func newSiteView(state *siteState, endpoints map[string]*endpoint) *siteView {
-	r := state.routing
-	view := &siteView{
-		key:    r.Site.Key(),
-		held:   &state.held,
-		shares: slices.SortedFunc(slices.Values(r.Shares), func(a, b noon.Share) int { return compareRevisions(a.Revision, b.Revision) }),
-		pools:  map[poolKey][]*endpoint{},
-	}
-	if n := len(view.shares); n > 0 {
-		view.salt = view.key + "/" + view.shares[n-1].Revision.String() + "/"
-	}
-	for _, p := range r.Previews {
-		view.previews = append(view.previews, preview{sum: sha256.Sum256([]byte(p.Token)), revision: p.Revision})
-	}
-	for _, e := range r.Endpoints {
-		key := poolKey{e.Revision, e.Service}
-		view.pools[key] = append(view.pools[key], endpoints[e.ID])
-	}
-	return view
-}
+func (s *snapshot) shard(host string) uint64 { return maphash.String(s.seed, host) % hostShards }
 
-func compareRevisions(a, b noon.Revision) int {
-	return cmp.Or(cmp.Compare(a.Release, b.Release), cmp.Compare(a.Config, b.Config))
-}
+func (s *snapshot) host(name string) *hostTable { return s.hosts[s.shard(name)][name] }
 
 // table finds what a host name leads to: itself, then the longest wildcard
 // that covers it, then the sites without domains.
 func (s *snapshot) table(host string) *hostTable {
-	if t := s.hosts[host]; t != nil && host != "" {
-		return t
+	if host != "" {
+		if t := s.host(host); t != nil {
+			return t
+		}
 	}
-	for rest := host; rest != ""; {
+	for rest := host; rest != "" && s.wild > 0; {
 		_, after, found := strings.Cut(rest, ".")
 		if !found {
 			break
 		}
-		// rest[len(rest)-len(after)-1:] is ".after"; the key is "*.after".
 		if t := s.wildcard(after); t != nil {
 			return t
 		}
 		rest = after
 	}
-	return s.hosts[""]
+	return s.host("")
 }
 
 func (s *snapshot) wildcard(name string) *hostTable {
 	var buf [260]byte
 	key := append(append(buf[:0], "*."...), name...)
-	return s.hosts[string(key)] // the compiler makes no string for a look-up
+	shard := maphash.Bytes(s.seed, key) % hostShards
+	return s.hosts[shard][string(key)] // the compiler makes no string for a look-up
 }
 
-// route finds the site and service of a path.
-func (t *hostTable) route(path string) (pathRoute, bool) {
-	for _, r := range t.routes {
-		if rest, ok := strings.CutPrefix(path, r.prefix); ok && (r.prefix == "" || rest == "" || rest[0] == '/') {
-			return r, true
-		}
-	}
-	return pathRoute{}, false
-}
-
-// normalHosts gives the keys of a site in snapshot.hosts.
+// normalHosts gives the host names of a site.
 func normalHosts(domains []string) []string {
 	if len(domains) == 0 {
 		return []string{""}
@@ -164,5 +142,3 @@ func normalHost(host string) string {
 	}
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
-
-func normalPrefix(prefix string) string { return strings.TrimRight(prefix, "/") }

@@ -27,11 +27,10 @@ func (p *Proxy) statuses(ctx context.Context, own bool) ([]noon.RoutingStatus, e
 func (p *Proxy) ownStatuses() []noon.RoutingStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	routed := p.routedLocked()
-	p.forgetLocked(routed)
 	all := make([]noon.RoutingStatus, 0, len(p.sites))
 	for site, state := range p.sites {
-		if !state.removed || p.hasWorkLocked(site, routed) {
+		p.forgetLocked(state)
+		if !state.removed || len(state.endpoints) > 0 {
 			all = append(all, p.statusLocked(site, state))
 		}
 	}
@@ -39,23 +38,12 @@ func (p *Proxy) ownStatuses() []noon.RoutingStatus {
 	return all
 }
 
-func (p *Proxy) hasWorkLocked(site noon.Site, routed map[string]noon.Endpoint) bool {
-	for id, e := range p.endpoints {
-		if _, ok := routed[id]; !ok && e.site == site {
-			return true
-		}
-	}
-	return false
-}
-
 func (p *Proxy) statusLocked(site noon.Site, state *siteState) noon.RoutingStatus {
 	r := state.routing
 	st := noon.RoutingStatus{Site: site, Fence: r.Fence, Sequence: r.Sequence, Shares: slices.Clone(r.Shares), Problem: state.problem}
-	for id, e := range p.endpoints {
-		if e.site == site {
-			routed := slices.ContainsFunc(r.Endpoints, func(n noon.Endpoint) bool { return n.ID == id })
-			st.Endpoints = append(st.Endpoints, e.status(routed))
-		}
+	for id, e := range state.endpoints {
+		routed := slices.ContainsFunc(r.Endpoints, func(n noon.Endpoint) bool { return n.ID == id })
+		st.Endpoints = append(st.Endpoints, e.status(routed))
 	}
 	sortEndpoints(st.Endpoints)
 	return st

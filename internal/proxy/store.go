@@ -101,20 +101,39 @@ func loadSite(path string, site noon.Site) *siteState {
 	if err != nil {
 		return brokenSite(site, fmt.Sprintf("%s can not be used: %v", path, err))
 	}
-	return &siteState{routing: st.Routing, removed: st.Removed}
+	state := newSiteState(st.Routing)
+	state.removed = st.Removed
+	return state
 }
 
 func brokenSite(site noon.Site, problem string) *siteState {
-	return &siteState{routing: noon.Routing{Site: site}, problem: problem}
+	state := newSiteState(noon.Routing{Site: site})
+	state.problem = problem
+	return state
 }
 
 // resolveConflicts takes sites out whose domains and paths are those of
 // another one; Route never lets that happen, a restored backup may.
 func resolveConflicts(sites map[noon.Site]*siteState) {
-	for _, site := range slices.SortedFunc(maps.Keys(sites), func(a, b noon.Site) int { return strings.Compare(a.Key(), b.Key()) }) {
+	type address struct{ host, prefix string }
+	owners := map[address]noon.Site{}
+	for _, site := range slices.SortedFunc(maps.Keys(sites), func(a, b noon.Site) int { return strings.Compare(b.Key(), a.Key()) }) {
 		state := sites[site]
-		if other, what := conflict(sites, state.routing); what != "" && state.problem == "" && !state.removed {
-			sites[site] = brokenSite(site, fmt.Sprintf("%s is also routed to %v", what, other))
+		if state.problem != "" || state.removed {
+			continue
+		}
+		var own []address
+		for _, host := range normalHosts(state.routing.Domains) {
+			for _, path := range state.routing.Paths {
+				own = append(own, address{host, normalPrefix(path.Prefix)})
+			}
+		}
+		if i := slices.IndexFunc(own, func(a address) bool { _, taken := owners[a]; return taken }); i >= 0 {
+			sites[site] = brokenSite(site, fmt.Sprintf("%s%s/ is also routed to %v", own[i].host, own[i].prefix, owners[own[i]]))
+			continue
+		}
+		for _, a := range own {
+			owners[a] = site
 		}
 	}
 }

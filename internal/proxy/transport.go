@@ -101,13 +101,7 @@ func (p *Proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 			tried = append(tried, e)
 			continue
 		}
-		if v != noEndpoint && v != maybeBroken {
-			return nil, &refusal{v}
-		}
-		if limit.IsZero() {
-			limit = time.Now().Add(p.limits.Hold)
-		}
-		if err := p.hold(r.Context(), t.site, snap, limit, len(tried) > 0); err != nil {
+		if err := p.wait(r.Context(), &x.exchange, t, snap, v, &limit, len(tried) > 0); err != nil {
 			return nil, err
 		}
 		tried = nil

@@ -69,6 +69,7 @@ func (t *turn) tunnelOf() *tunnel {
 	t.conn.mu.Unlock()
 	e.leave(&t.exchange)
 	t.endpoint, t.streams = nil, false
+	n.gentle = n.out.websocket
 	e.enter(&n.exchange)
 	return n
 }

@@ -60,7 +60,7 @@ type turn struct {
 
 func (t *turn) reset() {
 	t.head, t.end, t.repeat, t.renewed, t.begun = 0, 0, false, false, false
-	t.query, t.target = query{}, target{}
+	t.query, t.target, t.gentle, t.told = query{}, target{}, false, false
 	t.body = requestBody{decoder: t.body.decoder}
 	t.abandoned, t.answered, t.ended, t.holding = false, false, false, nil
 	t.pair = [2][]byte{}
@@ -192,6 +192,7 @@ func (t *turn) finish(how *outcome) {
 	if *how != handed {
 		t.drop()
 	}
+	t.part()
 	if *how == kept && t.wasEnded() {
 		*how = over
 	}
@@ -224,28 +225,22 @@ func (t *turn) forward() error {
 			tried = append(tried, e)
 			continue
 		}
-		if v != noEndpoint && v != maybeBroken {
-			return &refusal{v}
-		}
-		if limit.IsZero() {
-			limit = time.Now().Add(t.proxy.limits.Hold)
-		}
-		if err := t.hold(where.site, snap, limit, len(tried) > 0); err != nil {
+		if err := t.wait(where, snap, v, &limit, len(tried) > 0); err != nil {
 			return err
 		}
 		tried = nil
 	}
 }
 
-// hold waits for another snapshot; the user's leaving ends it.
-func (t *turn) hold(site *siteView, snap *snapshot, limit time.Time, refused bool) error {
+// wait is Proxy.wait; the user's leaving ends it.
+func (t *turn) wait(where target, snap *snapshot, v verdict, limit *time.Time, refused bool) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	t.conn.within(0)
 	t.conn.mu.Lock()
 	t.holding = cancel
 	t.conn.mu.Unlock()
-	err := t.proxy.hold(ctx, site, snap, limit, refused)
+	err := t.proxy.wait(ctx, &t.exchange, where, snap, v, limit, refused)
 	t.conn.mu.Lock()
 	t.holding = nil
 	t.conn.mu.Unlock()

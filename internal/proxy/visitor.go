@@ -30,14 +30,14 @@ func bucket(salt, id string) int {
 
 // byShare walks the shares in the order of revisions: when the share of the
 // newest grows, everybody who had it keeps it.
-func byShare(shares []noon.Share, bucket int) noon.Revision {
+func byShare(shares []share, bucket int) *revisionView {
 	for _, s := range shares {
-		if bucket < s.Points {
-			return s.Revision
+		if bucket < s.points {
+			return s.view
 		}
-		bucket -= s.Points
+		bucket -= s.points
 	}
-	return shares[len(shares)-1].Revision
+	return shares[len(shares)-1].view
 }
 
 func (q *query) visitorCookie(secure bool) string {

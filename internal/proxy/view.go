@@ -1,0 +1,175 @@
+package proxy
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/proxy/meter"
+)
+
+// siteView is one site in a snapshot.
+type siteView struct {
+	key      string
+	state    *siteState // what all snapshots share
+	broken   int        // 1: the configuration could not be read
+	hosts    []string   // normal
+	prefixes []string   // normal; of any revision
+	shares   []share    // sorted by revision: a growing share keeps the users it has
+	salt     string
+	previews []preview
+	segments []segment
+	hold     *noon.Hold
+	closed   *noon.Closed
+	traffic  noon.Traffic
+}
+
+// share is what part of the users goes to a revision.
+type share struct {
+	points int
+	view   *revisionView
+}
+
+// revisionView is what one revision answers.
+type revisionView struct {
+	revision noon.Revision
+	paths    prefixes[*route]
+}
+
+// route is a path prefix of a revision.
+type route struct {
+	prefix  string // normal
+	strip   bool
+	service string
+	pool    []*endpoint
+	series  *meter.Series
+}
+
+type preview struct {
+	sum  [sha256.Size]byte // of the token, so that comparing tells nothing of it
+	view *revisionView
+}
+
+type segment struct {
+	noon.Segment
+	nets []netip.Prefix
+	view *revisionView
+}
+
+// newView makes the view of a site; nil if it takes no part.
+func (p *Proxy) newView(state *siteState) *siteView {
+	r := state.routing
+	switch {
+	case state.problem != "":
+		return &siteView{key: r.Site.Key(), state: state, broken: 1}
+	case state.removed:
+		return nil
+	}
+	v := &siteView{key: r.Site.Key(), state: state, hosts: normalHosts(r.Domains), hold: r.Hold, closed: r.Closed, traffic: r.Traffic}
+	for _, path := range r.Paths {
+		if prefix := normalPrefix(path.Prefix); !slices.Contains(v.prefixes, prefix) {
+			v.prefixes = append(v.prefixes, prefix)
+		}
+	}
+	revisions := map[noon.Revision]*revisionView{}
+	of := func(revision noon.Revision) *revisionView {
+		if revisions[revision] == nil {
+			revisions[revision] = p.newRevisionView(r, state, revision)
+		}
+		return revisions[revision]
+	}
+	for _, s := range r.Shares {
+		v.shares = append(v.shares, share{s.Points, of(s.Revision)})
+	}
+	slices.SortFunc(v.shares, func(a, b share) int { return compareRevisions(a.view.revision, b.view.revision) })
+	if n := len(v.shares); n > 0 {
+		v.salt = v.key + "/" + v.shares[n-1].view.revision.String() + "/"
+	}
+	for _, preview := range r.Previews {
+		v.previews = append(v.previews, newPreview(preview.Token, of(preview.Revision)))
+	}
+	for _, s := range r.Segments {
+		v.segments = append(v.segments, newSegment(s, of(s.Revision)))
+	}
+	return v
+}
+
+func newPreview(token string, view *revisionView) preview {
+	return preview{sha256.Sum256([]byte(token)), view}
+}
+
+func (p *Proxy) newRevisionView(r noon.Routing, state *siteState, revision noon.Revision) *revisionView {
+	v := &revisionView{revision: revision}
+	pools := map[string][]*endpoint{}
+	for _, e := range r.Endpoints {
+		if e.Revision == revision {
+			pools[e.Service] = append(pools[e.Service], state.endpoints[e.ID])
+		}
+	}
+	for _, path := range r.Paths {
+		if path.Revision != nil && *path.Revision != revision {
+			continue
+		}
+		prefix := normalPrefix(path.Prefix)
+		v.paths.add(prefix, &route{
+			prefix: prefix, strip: path.Strip, service: path.Service, pool: pools[path.Service],
+			series: p.meter.Series(meter.Key{Site: r.Site, Service: path.Service, Route: path.Prefix, Revision: revision}),
+		})
+	}
+	return v
+}
+
+func compareRevisions(a, b noon.Revision) int {
+	return cmp.Or(cmp.Compare(a.Release, b.Release), cmp.Compare(a.Config, b.Config))
+}
+
+// publish makes a snapshot of all sites the current one.
+func (p *Proxy) publish() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.snap.Load() == nil {
+		p.snap.Store(newSnapshot())
+	}
+	for _, state := range p.sites {
+		p.publishLocked(state)
+	}
+}
+
+// publishLocked makes a snapshot with the present routing of a site the
+// current one. When it returns no request can be claimed from the one before.
+func (p *Proxy) publishLocked(state *siteState) {
+	for _, e := range state.routing.Endpoints {
+		if known := state.endpoints[e.ID]; known != nil {
+			known.revive()
+			continue
+		}
+		made := p.newEndpoint(state.routing.Site, e)
+		state.endpoints[e.ID], p.endpoints[e.ID] = made, made
+	}
+	view := p.newView(state)
+	before := p.snap.Swap(p.snap.Load().with(state.view, view))
+	state.view = view
+	close(before.replaced)
+	if view == nil || view.hold == nil {
+		state.parked.open()
+	}
+	p.forgetLocked(state)
+}
+
+// forgetLocked drops endpoints of a site that are neither routed nor at work.
+func (p *Proxy) forgetLocked(state *siteState) {
+	routed := map[string]bool{}
+	for _, e := range state.routing.Endpoints {
+		routed[e.ID] = true
+	}
+	for id, e := range maps.All(state.endpoints) {
+		if !routed[id] && e.work.n.Load() == 0 {
+			e.retire()
+			delete(state.endpoints, id)
+			delete(p.endpoints, id)
+		}
+	}
+}
