@@ -92,6 +92,12 @@ func TestValuesOfARequest(t *testing.T) {
 	if !r.Head || r.Length != 1<<63-1 || r.Minor != 1 {
 		t.Errorf("head %v, length %d, minor %d", r.Head, r.Length, r.Minor)
 	}
+	dropped := parse(t, "GET / HTTP/1.1\r\nHost: site\r\nUpgrade: h2c\r\nTE: trailers\r\n\r\n")
+	for k := range h1.Kind(255) {
+		if v := dropped.Value(k); v != nil && k != h1.Host || dropped.Repeated(k) {
+			t.Errorf("%s: %q", k, v)
+		}
+	}
 	r.Reset()
 	if r.Method != nil || r.Value(h1.Cookie) != nil || len(r.Fields) != 0 || r.Fields[:1][0].Name != nil {
 		t.Errorf("after Reset: %+v", r)
