@@ -75,6 +75,10 @@ func (c *Chunked) Decode(p []byte) (payload []byte, n int, done bool, err error)
 			i += k
 			continue
 		}
+		if k := c.between(p[i:]); k > 0 {
+			i += k
+			continue
+		}
 		if err := c.step(p[i]); err != nil {
 			return nil, i, false, err
 		}
@@ -91,6 +95,33 @@ func gather(p, first, second []byte) []byte {
 	}
 	n := copy(p[len(first):], second)
 	return p[:len(first)+n]
+}
+
+// between takes the end of the data of a chunk, or the line that begins one,
+// if it is whole and without extensions, as nearly all are. It gives 0 if it
+// is not; step then takes it byte by byte.
+func (c *Chunked) between(p []byte) int {
+	if c.state == dataCR {
+		if len(p) < 2 || p[0] != '\r' || p[1] != '\n' {
+			return 0
+		}
+		c.state = atSize
+		return 2
+	}
+	if c.state != atSize || c.digits != 0 {
+		return 0
+	}
+	n, size := 0, uint64(0)
+	for n < len(p) && n < 15 && class[p[n]]&isHex != 0 {
+		size = size<<4 | hexValue(p[n])
+		n++
+	}
+	if n == 0 || n+1 >= len(p) || p[n] != '\r' || p[n+1] != '\n' {
+		return 0
+	}
+	c.left = size
+	c.begin()
+	return n + 2
 }
 
 // step takes one byte of what surrounds the data.
@@ -146,11 +177,13 @@ func (c *Chunked) size(b byte) error {
 
 // extension takes one byte of extensions, which nobody passes on (RFC 9112 7.1.1).
 func (c *Chunked) extension(b byte) error {
+	if b == '\r' {
+		c.state = sizeLF
+		return nil
+	}
 	c.ext++
 	c.exts++
 	switch {
-	case b == '\r':
-		c.state = sizeLF
 	case class[b]&inText == 0:
 		return bad("byte 0x%02x in the extensions of a chunk (RFC 9112 7.1.1)", b)
 	case c.ext > MaxChunkExtension:

@@ -33,6 +33,17 @@ func (x *index) note(k Kind, n int) {
 	x.first[k] = uint8(n)
 }
 
+// public is the value of the first field of a kind that does not end here.
+func (x *index) public(fields []Field, k Kind) []byte {
+	if k == Hop || k >= connection {
+		return nil
+	}
+	if n := int(x.first[k]); n != 0 && n <= len(fields) && fields[n-1].Kind == k {
+		return fields[n-1].Value
+	}
+	return nil
+}
+
 // value is that of the first field of a kind, which may come to be Hop.
 func (x *index) value(fields []Field, k Kind) []byte {
 	if n := int(x.first[k]); n != 0 && n <= len(fields) {

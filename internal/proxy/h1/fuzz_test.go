@@ -6,13 +6,14 @@ import (
 	"io"
 	"net/http/httputil"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/noon-deploy/noon/internal/proxy/h1"
 	"github.com/noon-deploy/noon/internal/proxy/h1/h1test"
 )
 
-// known checks that an error is one that a caller can answer with.
+// knownError checks that an error is one that a caller can answer with.
 func knownError(t *testing.T, err error, statuses ...int) {
 	t.Helper()
 	if err == nil || errors.Is(err, h1.ErrPreface) {
@@ -22,12 +23,9 @@ func knownError(t *testing.T, err error, statuses ...int) {
 	if !ok || e.Reason == "" || len(e.Reason) > 300 {
 		t.Fatalf("error %v", err)
 	}
-	for _, s := range statuses {
-		if e.Status == s {
-			return
-		}
+	if !slices.Contains(statuses, e.Status) {
+		t.Fatalf("status %d of %v", e.Status, err)
 	}
-	t.Fatalf("status %d of %v", e.Status, err)
 }
 
 func FuzzRequest(f *testing.F) {

@@ -66,7 +66,7 @@ func TestReadsWhatIsWritten(t *testing.T) {
 		if n, err := r.Parse(serialise(&r)); n == 0 || err != nil || head(&r) != whole {
 			t.Fatalf("written anew: %d, %v, %s, want %s", n, err, head(&r), whole)
 		}
-		for end := range len(raw) {
+		for end := range raw {
 			if n, err := r.Parse(exactly(raw[:end])); n != 0 || err != nil {
 				t.Fatalf("%q: %d, %v", raw[:end], n, err)
 			}

@@ -56,12 +56,12 @@ type Request struct {
 	index index
 }
 
-// Value gives the value of the first field of a kind, or nil. It does not find
-// fields that end here.
-func (r *Request) Value(k Kind) []byte { return r.index.value(r.Fields, k) }
+// Value gives the value of the first field of a kind, or nil if there is none
+// or it ends here.
+func (r *Request) Value(k Kind) []byte { return r.index.public(r.Fields, k) }
 
 // Repeated reports whether more than one field is of that kind.
-func (r *Request) Repeated(k Kind) bool { return r.index.twice(k) }
+func (r *Request) Repeated(k Kind) bool { return k < connection && r.index.twice(k) }
 
 // Reset lets go of the buffer, and keeps only memory for fields.
 func (r *Request) Reset() {
@@ -184,26 +184,23 @@ func (r *Request) version(buf []byte, i int) (int, error) {
 // version parses HTTP/1.0 and HTTP/1.1 (RFC 9112 2.3). n is 0 if there is not
 // enough of it.
 func version(buf []byte) (minor, n int, err error) {
-	const name = "HTTP/"
-	for i := range min(len(buf), len(name)) {
-		if buf[i] != name[i] {
+	const name = "HTTP/1.1"
+	if len(buf) >= len(name) && string(buf[:len(name)]) == name {
+		return 1, len(name), nil
+	}
+	for i, c := range buf[:min(len(buf), len(name))] {
+		if c != name[i] && (class[c]&isDigit == 0 || class[name[i]]&isDigit == 0) {
 			return 0, 0, badVersion(buf, i)
 		}
 	}
-	if len(buf) < len("HTTP/1.1") {
-		if i := bytes.IndexByte(buf, '\n'); i >= 0 {
-			return 0, 0, badVersion(buf, i)
-		}
-		return 0, 0, nil
-	}
-	v := buf[len(name):len("HTTP/1.1")]
 	switch {
-	case class[v[0]]&isDigit == 0 || v[1] != '.' || class[v[2]]&isDigit == 0:
-		return 0, 0, badVersion(buf, len(name))
-	case v[0] != '1' || v[2] > '1':
-		return 0, 0, fail(statusVersion, "HTTP/%s is not spoken here, HTTP/1.1 and HTTP/1.0 are (RFC 9110 2.5)", v)
+	case len(buf) < len(name):
+		return 0, 0, nil
+	case string(buf[:len(name)]) == "HTTP/1.0":
+		return 0, len(name), nil
+	default:
+		return 0, 0, fail(statusVersion, "%s is not spoken here, HTTP/1.1 and HTTP/1.0 are (RFC 9110 2.5)", buf[:len(name)])
 	}
-	return int(v[2] - '0'), len("HTTP/1.1"), nil
 }
 
 // prior tells the preface of HTTP/2, which nothing may precede, from what looks

@@ -25,12 +25,12 @@ type Response struct {
 	index index
 }
 
-// Value gives the value of the first field of a kind, or nil. It does not find
-// fields that end here.
-func (r *Response) Value(k Kind) []byte { return r.index.value(r.Fields, k) }
+// Value gives the value of the first field of a kind, or nil if there is none
+// or it ends here.
+func (r *Response) Value(k Kind) []byte { return r.index.public(r.Fields, k) }
 
 // Repeated reports whether more than one field is of that kind.
-func (r *Response) Repeated(k Kind) bool { return r.index.twice(k) }
+func (r *Response) Repeated(k Kind) bool { return k < connection && r.index.twice(k) }
 
 // Reset lets go of the buffer, and keeps only memory for fields.
 func (r *Response) Reset() {

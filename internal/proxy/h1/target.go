@@ -119,10 +119,10 @@ func hostname(b []byte, where string) ([]byte, error) {
 		return nil, bad("no host in %s (RFC 9110 4.2.1)", where)
 	case i == len(b) || b[i] == ':' && port(b[i+1:]):
 		return b[:i], nil
-	case b[i] == ':':
-		return nil, bad("the port in %s is no number from 0 to 65535 (RFC 3986 3.2.3)", where)
 	case bytes.IndexByte(b, '@') >= 0:
 		return nil, bad("%s names a user (RFC 9110 4.2.4)", where)
+	case b[i] == ':':
+		return nil, bad("the port in %s is no number from 0 to 65535 (RFC 3986 3.2.3)", where)
 	default:
 		return nil, bad("byte 0x%02x in the host in %s (RFC 3986 3.2.2)", b[i], where)
 	}

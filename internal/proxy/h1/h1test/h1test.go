@@ -86,8 +86,8 @@ func chunked(name string, status int, body string) Case {
 // gone says which fields do not reach the instance.
 func (c Case) gone(names ...string) Case { c.Gone = names; return c }
 
-// body says what the body is and what follows it.
-func (c Case) body(body, rest string) Case { c.Body, c.Rest = body, rest; return c }
+// body says what the body is.
+func (c Case) body(body string) Case { c.Body = body; return c }
 
 // host says who is asked.
 func (c Case) host(host string) Case { c.Host = host; return c }
