@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 
@@ -108,9 +110,18 @@ func (w *wire) await() (*slab, int, error) {
 	}
 	if err != nil {
 		w.slabs.put(s)
-		return nil, 0, err
+		return nil, 0, lost(err)
 	}
 	return s, n, nil
+}
+
+// lost makes an error of the kernel what net makes of it.
+func lost(err error) error {
+	var number syscall.Errno
+	if !errors.As(err, &number) {
+		return err
+	}
+	return &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", number)}
 }
 
 // awaitCovered waits with a buffer of one byte: TLS has what follows in
