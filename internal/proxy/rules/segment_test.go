@@ -89,7 +89,8 @@ func FuzzCookieValue(f *testing.F) {
 		if err == nil && !ok {
 			t.Fatalf("%q: net/http finds %q", line, want.Value)
 		}
-		if err == nil && string(got) != want.Value {
+		valid := (&http.Cookie{Name: "a", Value: string(got)}).Valid() == nil // net/http looks on behind others
+		if err == nil && valid && string(got) != want.Value {
 			t.Fatalf("%q: found %q, net/http %q", line, got, want.Value)
 		}
 	})
