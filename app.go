@@ -32,6 +32,7 @@ type Service struct {
 	Dir       string            `json:"dir,omitempty"`   // working directory inside the release, "" its root
 	Instances int               `json:"instances"`       // copies in an environment, at least 1
 	Paths     []string          `json:"paths,omitempty"` // URL path prefixes it answers; empty: it takes no requests
+	Strip     []string          `json:"strip,omitempty"` // those of Paths that instances see requests without
 	Env       map[string]string `json:"env,omitempty"`   // fixed variables that do not depend on the environment
 	Ready     Probe             `json:"ready"`
 	Stop      Stop              `json:"stop"`
@@ -144,6 +145,9 @@ type Environment struct {
 	After     string            `json:"after,omitempty"` // the environment a release must have passed before this one
 	Hosts     []string          `json:"hosts"`           // names of hosts, at least one; LocalHost is this machine
 	Domains   []string          `json:"domains,omitempty"`
+	Traffic   Traffic           `json:"traffic,omitzero"`   // without the content of pages, which is in files
+	Pages     map[string]string `json:"pages,omitempty"`    // status as in Traffic.Pages → file of the release
+	Segments  []Segment         `json:"segments,omitempty"` // in the order of the file; a deployment says which revision they get
 	Variables map[string]string `json:"variables,omitempty"`
 	Instances map[string]int    `json:"instances,omitempty"` // overrides Service.Instances by service name
 	Approval  bool              `json:"approval,omitempty"`  // a person approves before users are switched

@@ -10,6 +10,10 @@ type Desired struct {
 	Fence     Fence             `json:"fence"`
 	Revisions []DesiredRevision `json:"revisions,omitempty"` // sorted by revision
 	Domains   []string          `json:"domains,omitempty"`   // empty: any host name
+	Traffic   Traffic           `json:"traffic,omitzero"`    // of the live release
+	Segments  []Segment         `json:"segments,omitempty"`  // users that get a revision whatever its share
+	Hold      *Hold             `json:"hold,omitempty"`      // new requests wait; it ends by itself
+	Closed    *Closed           `json:"closed,omitempty"`    // everybody gets a page
 }
 
 // DesiredRevision is one revision on one host. Without instances it means:
@@ -117,5 +121,6 @@ type Observed struct {
 	Instances []Instance     `json:"instances,omitempty"` // sorted by ID
 	InFlight  []InFlight     `json:"in_flight,omitempty"`
 	Shares    map[string]int `json:"shares,omitempty"`  // revision → share, as the proxy routes now
+	Halt      Halt           `json:"halt,omitzero"`     // as the proxy has acknowledged it
 	Problem   *Error         `json:"problem,omitempty"` // why the host cannot make it so, if it cannot
 }

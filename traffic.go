@@ -21,14 +21,49 @@ type Match struct {
 
 // Hold parks new requests while something is cut over.
 type Hold struct {
-	Limit time.Duration `json:"limit"` // for one request; then it is answered with 503
-	Most  int           `json:"most"`  // requests that wait; more are answered with 503 at once
+	Limit time.Duration `json:"limit"`          // for one request; then it is answered with 503
+	Most  int           `json:"most"`           // requests that wait; more are answered with 503 at once
+	Until time.Time     `json:"until,omitzero"` // then it ends by itself, whoever is alive; zero: a later routing ends it
+	By    string        `json:"by,omitempty"`   // who asked, for people
 }
+
+// Over reports whether the hold has ended by itself.
+func (h *Hold) Over(now time.Time) bool { return !h.Until.IsZero() && !now.Before(h.Until) }
 
 // Closed is a site that a person has closed.
 type Closed struct {
 	Text string `json:"text,omitempty"` // what users are told
 	By   string `json:"by"`
+}
+
+// Halt is what people have asked for that keeps users from every release of a
+// site, whatever is deployed meanwhile. The zero value keeps nobody.
+type Halt struct {
+	Hold   *Hold   `json:"hold,omitempty"`
+	Closed *Closed `json:"closed,omitempty"`
+}
+
+// At is what is left of a halt at a time: a hold ends by itself.
+func (h Halt) At(now time.Time) Halt {
+	if h.Hold != nil && h.Hold.Over(now) {
+		h.Hold = nil
+	}
+	return h
+}
+
+// Equal reports whether two halts say the same.
+func (h Halt) Equal(other Halt) bool {
+	if (h.Hold == nil) != (other.Hold == nil) || (h.Closed == nil) != (other.Closed == nil) {
+		return false
+	}
+	if h.Closed != nil && *h.Closed != *other.Closed {
+		return false
+	}
+	if h.Hold == nil {
+		return true
+	}
+	a, b := *h.Hold, *other.Hold
+	return a.Until.Equal(b.Until) && a.Limit == b.Limit && a.Most == b.Most && a.By == b.By
 }
 
 // Traffic is how the requests of a site are treated. The zero value is a sane

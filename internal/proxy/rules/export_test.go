@@ -1,0 +1,6 @@
+package rules
+
+import "net/netip"
+
+// ParseAddress is address for tests.
+func ParseAddress(b []byte) netip.Addr { return address(b) }
