@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/noon-deploy/noon/internal/proxy/rules"
 )
 
 // query is what of a request decides where it goes.
@@ -14,8 +16,9 @@ type query struct {
 	id      string // of the visitor, for shares; "" until one is needed
 	issued  bool   // id was made here and goes back as a cookie
 
-	admitted bool    // it was counted among the requests of its site
-	asked    request // for what segments look at; nil: nothing is known
+	admitted bool          // it was counted among the requests of its site
+	site     *siteView     // that it belongs to, as last resolved
+	asked    rules.Request // for what segments look at; nil: nothing is known
 }
 
 // verdict is what became of an attempt to claim an endpoint.
@@ -78,7 +81,7 @@ func (s *snapshot) resolve(q *query) (t target, v verdict) {
 	if !ok {
 		return t, unknownPath
 	}
-	t.site = site
+	t.site, q.site = site, site
 	if t.view, v = site.revision(table, q, &t.shared); v != claimed {
 		return t, v
 	}
@@ -105,14 +108,14 @@ func (v *siteView) revision(table *hostTable, q *query, shared *bool) (*revision
 		return nil, closedSite
 	case len(v.shares) == 0:
 		return nil, nothingLive
-	case v.hold != nil:
+	case v.hold != nil && !v.hold.Over(time.Now()):
 		return nil, parked
 	case !q.admitted && (v.traffic.Limits.InFlight > 0 || v.traffic.Limits.PerAddress > 0):
 		return nil, crowded
 	}
-	for i := range v.segments {
-		if v.segments[i].has(q) {
-			return v.segments[i].view, claimed
+	if !v.segments.Empty() && q.asked != nil {
+		if revision, _, ok := v.segments.Of(q.asked); ok {
+			return v.sent[revision], claimed
 		}
 	}
 	if len(v.shares) == 1 {
@@ -147,8 +150,11 @@ func choose(pool, tried []*endpoint) *endpoint {
 	if b.load() < a.load() {
 		a, b = b, a
 	}
+	if a.cold(now) && !b.cold(now) {
+		a, b = b, a
+	}
 	for _, e := range [2]*endpoint{a, b} {
-		if e.avoid.Load() < now && !slices.Contains(tried, e) {
+		if e.well(now) && !slices.Contains(tried, e) {
 			return e
 		}
 	}
@@ -163,7 +169,7 @@ func chooseLeast(pool, tried []*endpoint, now int64) *endpoint {
 		if slices.Contains(tried, e) {
 			continue
 		}
-		avoided := e.avoid.Load() >= now
+		avoided := !e.well(now)
 		if best == nil || bestAvoided && !avoided || bestAvoided == avoided && e.load() < best.load() {
 			best, bestAvoided = e, avoided
 		}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,9 @@ type endpoint struct {
 	served atomic.Int64
 	failed atomic.Int64
 	avoid  atomic.Int64 // unix nanoseconds until which others are preferred
+	sick   atomic.Bool  // it does not answer its health check
+	row    atomic.Int32 // failures since it last answered
+	begun  atomic.Int64 // unix nanoseconds since which it takes its part
 
 	mark   []byte          // the field that tells users the release
 	pool   *pool           // connections for HTTP/1.1
@@ -40,7 +44,7 @@ type endpoint struct {
 }
 
 func (p *Proxy) newEndpoint(site noon.Site, e noon.Endpoint) *endpoint {
-	return &endpoint{
+	made := &endpoint{
 		Endpoint: e,
 		site:     site,
 		mark:     []byte(releaseHeader + ": " + noon.ReleaseName(e.Revision.Release) + "\r\n"),
@@ -49,6 +53,41 @@ func (p *Proxy) newEndpoint(site noon.Site, e noon.Endpoint) *endpoint {
 		once:     newTransport(false, p.limits.FirstByte),
 		stream:   newTransport(false, 0),
 	}
+	made.begun.Store(time.Now().UnixNano())
+	return made
+}
+
+// slowStart is how long an instance takes a growing part of the requests after
+// it is new or has come back: caches are cold, connections not made.
+const slowStart = 5 * time.Second
+
+// answers notes that the instance has answered.
+func (e *endpoint) answers() {
+	e.served.Add(1)
+	if e.row.Load() != 0 {
+		e.row.Store(0)
+		e.begun.Store(time.Now().UnixNano())
+	}
+}
+
+// stumbles notes that it has not: it is avoided for a time that doubles.
+func (e *endpoint) stumbles(reached bool) {
+	n := e.row.Add(1)
+	if reached {
+		n-- // the first may have been the request's own fault
+	}
+	if n > 0 {
+		e.avoid.Store(time.Now().Add(avoidFor << min(n-1, 5)).UnixNano())
+	}
+}
+
+// well reports whether requests should come, as far as is known.
+func (e *endpoint) well(now int64) bool { return e.avoid.Load() < now && !e.sick.Load() }
+
+// cold reports, by chance, that another should be taken.
+func (e *endpoint) cold(now int64) bool {
+	age := now - e.begun.Load()
+	return age < int64(slowStart) && rand.Int64N(int64(slowStart)) > age //nolint:gosec // a lot is drawn
 }
 
 // load is the number of requests and streams in flight.

@@ -80,10 +80,11 @@ func (x *exchange) soften() {
 // webExchange is an exchange that net/http carries: of HTTP/2.
 type webExchange struct {
 	exchange
-	cancel context.CancelCauseFunc
-	writer *http.ResponseController
-	body   *replayBody // nil: the request has none
-	repeat bool        // may be sent again although it was sent
+	cancel  context.CancelCauseFunc
+	writer  *http.ResponseController
+	body    *replayBody // nil: the request has none
+	repeat  bool        // may be sent again although it was sent
+	failure error       // why no instance has answered
 
 	mu       sync.Mutex
 	upgraded *upgradedConn // the client's connection once the protocol was switched

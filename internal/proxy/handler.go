@@ -47,7 +47,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 	defer cancel(nil)
 	x := &webExchange{cancel: cancel, writer: http.NewResponseController(w)}
 	x.proxy, x.ender = p, x
-	x.query = query{host: normalHost(r.Host), path: r.URL.Path}
+	x.query = query{host: normalHost(r.Host), path: r.URL.Path, asked: webRequest{r, &x.query}}
 	readCookies(r.Header, &x.query)
 	if token := r.Header.Get(previewHeader); token != "" {
 		x.query.preview = token
@@ -58,11 +58,9 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 	if protocol := r.Header.Get("Upgrade"); protocol != "" {
 		w = &upgradeWriter{ResponseWriter: w, exchange: x, protocol: protocol}
 	}
-	if p.log.Enabled(ctx, slog.LevelDebug) {
-		seen := &seenWriter{ResponseWriter: w}
-		w = seen
-		defer p.logAccess(ctx, x, r, seen, time.Now())
-	}
+	seen := &seenWriter{ResponseWriter: w}
+	defer p.settleWeb(x, r, seen, time.Now())
+	w = seen
 	p.reverse.ServeHTTP(w, r.WithContext(context.WithValue(ctx, exchangeKey{}, x)))
 }
 

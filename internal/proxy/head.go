@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -19,7 +20,6 @@ func (t *turn) ask() {
 	r := &t.req
 	t.query.host = t.normalHost(r.Hostname)
 	t.query.path = pathOf(r.Path)
-	keyed := false
 	for i := range r.Fields {
 		f := &r.Fields[i]
 		switch f.Kind { //nolint:exhaustive // the others decide nothing
@@ -32,12 +32,10 @@ func (t *turn) ask() {
 				t.query.preview = string(f.Value)
 			}
 		case h1.IdempotencyKey:
-			keyed = len(f.Value) > 0
+			t.keyed = len(f.Value) > 0
 		}
 	}
-	if t.body.done {
-		t.repeat = keyed || len(t.body.payload) == 0 && safe(r.Method)
-	}
+	t.query.asked = t
 }
 
 // safe reports a method that asks for no change (RFC 9110, section 9.2.1).
@@ -103,9 +101,14 @@ func (t *turn) appendRequest(b []byte) []byte {
 		b = append(b, t.endpoint.Address...)
 	}
 	b = append(b, "\r\n"...)
+	changes := &t.target.site.rules.Request
+	changed := !changes.Empty()
 	identified, traced := false, false
 	for i := range r.Fields {
 		f := &r.Fields[i]
+		if changed && changes.Removes(f.Name) {
+			continue
+		}
 		switch f.Kind { //nolint:exhaustive // all others go on as they are
 		case h1.Hop, h1.Host, h1.Length, h1.Transfer, h1.UpgradeTo, h1.Forwarded, h1.Noon:
 			continue
@@ -140,20 +143,35 @@ func (t *turn) appendRequest(b []byte) []byte {
 	if !traced {
 		b = appendTraceParent(b)
 	}
-	b = append(b, t.conn.forwarded()...)
-	b = append(append(b, "X-Forwarded-Host: "...), r.Host...)
-	b = append(b, "\r\n"...)
+	b = t.appendOrigin(b)
+	if strip := t.target.route.prefix; t.target.route.strip && strip != "" {
+		b = append(append(append(b, "X-Forwarded-Prefix: "...), strip...), "\r\n"...)
+	}
+	b = t.target.site.rules.Request.AppendSet(b)
 	return t.appendFraming(b)
 }
 
 func (t *turn) appendTarget(b []byte) []byte {
-	r := &t.req
-	if r.Scheme == nil {
-		return append(b, r.Target...)
+	if t.target.route.strip && t.target.route.prefix != "" {
+		return t.appendStripped(b)
 	}
-	b = append(b, r.Path...)
-	if r.Query != nil {
-		b = append(append(b, '?'), r.Query...)
+	return t.req.AppendTarget(b)
+}
+
+// appendStripped writes the target without the prefix of its route.
+func (t *turn) appendStripped(b []byte) []byte {
+	rest := t.query.path[len(t.target.route.prefix):]
+	if raw, ok := bytes.CutPrefix(t.req.Path, []byte(t.target.route.prefix)); ok {
+		rest = view(raw)
+	} else {
+		rest = (&url.URL{Path: rest}).EscapedPath() // the prefix was written in another way
+	}
+	if rest == "" {
+		rest = "/"
+	}
+	b = append(b, rest...)
+	if t.req.Query != nil {
+		b = append(append(b, '?'), t.req.Query...)
 	}
 	return b
 }
@@ -200,11 +218,7 @@ func (c *userConn) forwarded() []byte {
 		if host, _, err := net.SplitHostPort(ip); err == nil {
 			ip = host
 		}
-		proto := "http"
-		if c.secure {
-			proto = "https"
-		}
-		c.from = []byte("X-Forwarded-For: " + ip + "\r\nX-Forwarded-Proto: " + proto + "\r\n")
+		c.from = []byte("X-Forwarded-For: " + ip + "\r\nX-Forwarded-Proto: " + c.scheme() + "\r\n")
 	}
 	return c.from
 }

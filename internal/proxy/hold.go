@@ -60,17 +60,24 @@ func (p *Proxy) park(ctx context.Context, site *siteView, snap *snapshot) error 
 	}
 	site.state.held.Add(1)
 	defer site.state.held.Add(-1)
-	return q.await(ctx, w, limit)
+	if until := site.hold.Until; !until.IsZero() {
+		limit = min(limit, time.Until(until))
+	}
+	err := q.await(ctx, w, limit)
+	if errors.Is(err, errWaited) && site.hold.Over(time.Now()) {
+		return nil // it has ended by itself
+	}
+	return err
 }
 
 // admit counts the request among those of its site, or waits until it may be.
 func (x *exchange) admit(ctx context.Context, site *siteView) error {
 	c := &site.state.crowd
 	if most := site.traffic.Limits.PerAddress; most > 0 && x.query.asked != nil {
-		if !c.enterAddress(x.query.asked.address(), most) {
+		if !c.enterAddress(x.query.asked.Address(), most) {
 			return errGreedy
 		}
-		x.from = x.query.asked.address()
+		x.from = x.query.asked.Address()
 		x.crowd = c
 	}
 	if site.traffic.Limits.InFlight > 0 {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/noon-deploy/noon/internal/proxy/h1"
+	"github.com/noon-deploy/noon/internal/proxy/meter"
 )
 
 // odd gives the handler of a request that is for noon itself, nil for all
@@ -82,16 +83,20 @@ func (t *turn) fail(err error) outcome {
 	status, text := http.StatusServiceUnavailable, endedText
 	switch {
 	case left:
+		t.account.fail(meter.ClientGone)
 		return over
 	case !ended:
 		status, text = failureText(err)
+		t.account.fail(failureOf(err))
+	default:
+		t.account.fail(meter.Ended)
 	}
 	r := &http.Request{Method: string(t.req.Method), Header: http.Header{"Accept": {string(t.req.Value(h1.Accept))}}}
 	if status >= http.StatusInternalServerError {
 		t.proxy.log.Warn("request failed", "host", t.query.host, "path", t.query.path, "status", status, "err", err)
 	}
 	answer := &page{header: http.Header{}}
-	writePage(answer, r, status, text)
+	t.proxy.writeSitePage(answer, r, t.target.site, status, text)
 	return t.sendPage(answer, t.body.sending == nil && t.body.done && !ended)
 }
 
@@ -119,6 +124,8 @@ func (t *turn) sendPage(p *page, whole bool) outcome {
 		b.Write(p.body.Bytes())
 	}
 	t.begun = true
+	t.account.answered(p.status, t.proxy.cfg.Access != nil)
+	t.account.out = int64(b.Len())
 	t.conn.within(writeLimit)
 	if _, err := t.conn.Write(b.Bytes()); err != nil {
 		return over

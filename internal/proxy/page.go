@@ -46,6 +46,8 @@ const statusClientGone = 499
 
 // writeFailure answers a request that no instance has answered.
 func (p *Proxy) writeFailure(w http.ResponseWriter, r *http.Request, err error) {
+	x := exchangeOf(r.Context())
+	x.failure = err
 	status, text := failurePage(r.Context(), err)
 	if status == statusClientGone {
 		w.WriteHeader(status)
@@ -57,7 +59,7 @@ func (p *Proxy) writeFailure(w http.ResponseWriter, r *http.Request, err error) 
 	if p.draining.Load() {
 		w.Header().Set("Connection", "close")
 	}
-	writePage(w, r, status, text)
+	p.writeSitePage(w, r, x.target.site, status, text)
 }
 
 func failurePage(ctx context.Context, err error) (int, string) {
@@ -73,6 +75,21 @@ func failurePage(ctx context.Context, err error) (int, string) {
 
 // retryAfter is what clients are told to wait, in seconds.
 const retryAfter = 2
+
+// writeSitePage writes the site's own page for a status, if it has one and the
+// client takes it.
+func (p *Proxy) writeSitePage(w http.ResponseWriter, r *http.Request, site *siteView, status int, text string) {
+	if site == nil || !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		writePage(w, r, status, text)
+		return
+	}
+	body, ok := site.rules.Pages.Page(status)
+	if !ok {
+		writePage(w, r, status, text)
+		return
+	}
+	writeBody(w, r, status, "text/html; charset=utf-8", body)
+}
 
 // writePage writes a short page in the form that the client prefers.
 func writePage(w http.ResponseWriter, r *http.Request, status int, text string) {
@@ -90,6 +107,10 @@ func writePage(w http.ResponseWriter, r *http.Request, status int, text string) 
 		}
 		body = string(data) + "\n"
 	}
+	writeBody(w, r, status, kind, []byte(body))
+}
+
+func writeBody(w http.ResponseWriter, r *http.Request, status int, kind string, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", kind)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -100,7 +121,7 @@ func writePage(w http.ResponseWriter, r *http.Request, status int, text string) 
 	}
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write([]byte(body)) // a client that left needs no page
+		_, _ = w.Write(body) // a client that left needs no page
 	}
 }
 

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"log"
 	"log/slog"
 	"net"
@@ -28,6 +29,7 @@ type Config struct {
 	Version   string
 	Inherited *Inherited // from Inherit; nil if no proxy came before
 	Limits    Limits
+	Access    *meter.Log // nil: no access log
 }
 
 // Limits bound what the proxy waits for. Zero means the default.
@@ -77,6 +79,9 @@ type Proxy struct {
 	ids     requestIDs
 	sweeper sweeper
 	meter   meter.Registry
+	seed    maphash.Seed
+	// nowhere counts what belongs to no site.
+	nowhere *meter.Series
 
 	snap        atomic.Pointer[snapshot]
 	heldUnknown atomic.Int64 // requests that wait for a site that could not be read
@@ -109,6 +114,8 @@ type siteState struct {
 	held    atomic.Int64
 	parked  queue // requests that wait for the end of a hold
 	crowd   crowd
+	budget  budget
+	trouble error // with the treatment of its requests
 
 	endpoints map[string]*endpoint // routed, or at work
 	view      *siteView            // in the current snapshot
@@ -131,6 +138,7 @@ func Open(cfg Config) (*Proxy, error) {
 		sites: map[noon.Site]*siteState{}, endpoints: map[string]*endpoint{},
 		over: make(chan struct{}), ids: newRequestIDs(),
 	}
+	p.seed, p.nowhere = maphash.MakeSeed(), p.meter.Series(meter.Key{})
 	p.sweeper.start, p.users.broken = time.Now(), make(chan error, 1)
 	p.reverse = p.newReverse()
 	if err := p.open(); err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/noon-deploy/noon/internal/proxy/h1"
+	"github.com/noon-deploy/noon/internal/proxy/meter"
 )
 
 const (
@@ -121,6 +122,7 @@ func (t *turn) reply() outcome {
 			t.soften()
 		}
 	}
+	t.account.answered(t.res.Status, t.proxy.cfg.Access != nil)
 	how := kept
 	if t.req.Close || t.proxy.draining.Load() || t.uploading() {
 		// While the upload goes on nobody can tell where the next request begins.
@@ -129,10 +131,27 @@ func (t *turn) reply() outcome {
 	if err := t.sendReply(&how); err != nil {
 		if t.endsProperly() {
 			_, _ = t.conn.Write([]byte("0\r\n\r\n")) // the user may have left
+		} else {
+			t.account.fail(t.cutBy(err))
 		}
 		return over
 	}
 	return how
+}
+
+// cutBy tells whose fault it is that an answer has no end.
+func (t *turn) cutBy(err error) meter.Failure {
+	t.conn.mu.Lock()
+	defer t.conn.mu.Unlock()
+	switch {
+	case t.ended:
+		return meter.Ended
+	case t.conn.due.Load() == expired:
+		return meter.ClientSlow
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return meter.Cut
+	}
+	return meter.ClientGone
 }
 
 // endsProperly reports an event stream that a drain has ended: the user
@@ -154,6 +173,7 @@ func (t *turn) sendReply(how *outcome) error {
 	switch {
 	case t.req.Head || t.res.Length == 0:
 		t.conn.within(writeLimit)
+		t.account.out = int64(len(t.out))
 		if _, err := t.conn.Write(t.out); err != nil {
 			return err
 		}
@@ -174,8 +194,13 @@ func (t *turn) sendReply(how *outcome) error {
 func (t *turn) appendReply(b []byte, last bool) []byte {
 	b = t.appendStatus(b)
 	chunked := t.chunked()
+	changes := &t.target.site.rules.Response
+	changed := !changes.Empty()
 	for i := range t.res.Fields {
 		f := &t.res.Fields[i]
+		if changed && changes.Removes(f.Name) {
+			continue
+		}
 		switch f.Kind { //nolint:exhaustive // all others go on as they are
 		case h1.Hop, h1.Transfer, h1.UpgradeTo, h1.Noon:
 			continue
@@ -190,7 +215,7 @@ func (t *turn) appendReply(b []byte, last bool) []byte {
 		}
 		b = appendField(b, f)
 	}
-	b = append(b, t.endpoint.mark...)
+	b = append(changes.AppendSet(b), t.endpoint.mark...)
 	if t.target.shared && t.query.issued && t.query.preview == "" {
 		b = append(append(append(b, "Set-Cookie: "...), t.query.visitorCookie(t.conn.secure)...), "\r\n"...)
 	}
@@ -211,6 +236,7 @@ func (t *turn) copyLength() error {
 		first = first[:t.res.Length]
 	}
 	t.conn.within(writeLimit)
+	t.account.out = int64(len(t.out)) + t.res.Length
 	if _, err := t.writePair(&t.conn.wire, t.out, first); err != nil {
 		return err
 	}
@@ -333,7 +359,8 @@ func (t *turn) sendPart(at, n int, last bool) error {
 		return nil
 	}
 	t.conn.within(writeLimit)
-	_, err := t.writePair(&t.conn.wire, t.out, part)
+	sent, err := t.writePair(&t.conn.wire, t.out, part)
+	t.account.out += sent
 	t.out = t.out[:0]
 	return err
 }

@@ -17,6 +17,7 @@ type snapshot struct {
 	seed     maphash.Seed
 	hosts    [hostShards]map[string]*hostTable // by normal host name; "*.x" for wildcards, "" for any
 	broken   int                               // sites whose configuration could not be read
+	ruled    int                               // sites that answer some requests without an instance
 	wild     int                               // host names that are wildcards
 	replaced chan struct{}                     // closed once another snapshot is current
 }
@@ -34,7 +35,7 @@ func newSnapshot() *snapshot {
 // with gives a snapshot that has one site's view instead of another; either
 // may be nil.
 func (s *snapshot) with(before, after *siteView) *snapshot {
-	next := &snapshot{seed: s.seed, hosts: s.hosts, broken: s.broken, wild: s.wild, replaced: make(chan struct{})}
+	next := &snapshot{seed: s.seed, hosts: s.hosts, broken: s.broken, ruled: s.ruled, wild: s.wild, replaced: make(chan struct{})}
 	copied := map[uint64]bool{}
 	change := func(host string, f func([]*siteView) []*siteView) {
 		i := next.shard(host)
@@ -58,12 +59,14 @@ func (s *snapshot) with(before, after *siteView) *snapshot {
 			})
 		}
 		next.broken -= before.broken
+		next.ruled -= before.ruled
 	}
 	if after != nil {
 		for _, host := range after.hosts {
 			change(host, func(sites []*siteView) []*siteView { return append(sites, after) })
 		}
 		next.broken += after.broken
+		next.ruled += after.ruled
 	}
 	return next
 }

@@ -134,7 +134,7 @@ func (p *Proxy) try(x *webExchange, e *endpoint, r *http.Request) (*http.Respons
 		err = &unreachable{err}
 	}
 	if err == nil {
-		e.served.Add(1)
+		e.answers()
 		if x.body != nil {
 			x.body.forget()
 		}
@@ -174,7 +174,7 @@ func (p *Proxy) another(x *webExchange, e *endpoint, r *http.Request, err error)
 	var lost *unreachable
 	switch {
 	case errors.As(err, &lost):
-		e.avoid.Store(time.Now().Add(avoidFor).UnixNano())
+		e.stumbles(false)
 		return true
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return false

@@ -33,6 +33,7 @@ func (t *turn) tunnel() outcome {
 	}
 	t.out = append(append(append(t.out, "Connection: Upgrade\r\nUpgrade: "...), t.res.Upgrade...), "\r\n"...)
 	t.out = append(append(t.out, t.endpoint.mark...), "\r\n"...)
+	t.account.answered(t.res.Status, t.proxy.cfg.Access != nil)
 	t.becomeStream()
 	n := t.tunnelOf()
 	n.user.within(0)

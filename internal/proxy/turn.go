@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/noon-deploy/noon/internal/proxy/h1"
+	"github.com/noon-deploy/noon/internal/proxy/meter"
 )
 
 // outSize is room for a head that is sent, in bytes.
@@ -43,13 +43,16 @@ type turn struct {
 	vec     net.Buffers
 	host    [256]byte
 
-	up      *upConn // set under conn.mu
-	ans     *slab   // ans.b[:ansHave] was read from the instance
-	ansHave int
-	ansHead int
-	res     h1.Response
-	decoder h1.Chunked
-	begun   bool // part of the final answer was sent
+	up       *upConn // set under conn.mu
+	ans      *slab   // ans.b[:ansHave] was read from the instance
+	ansHave  int
+	ansHead  int
+	res      h1.Response
+	decoder  h1.Chunked
+	begun    bool // part of the final answer was sent
+	account  account
+	answerer *endpoint
+	keyed    bool // has an idempotency key
 
 	// under conn.mu
 	abandoned bool // the user has left
@@ -64,6 +67,7 @@ func (t *turn) reset() {
 	t.body = requestBody{decoder: t.body.decoder}
 	t.abandoned, t.answered, t.ended, t.holding = false, false, false, nil
 	t.pair = [2][]byte{}
+	t.account, t.answerer, t.keyed = account{}, nil, false
 }
 
 // next makes what was read behind a request the beginning of the next one. It
@@ -77,13 +81,20 @@ func (t *turn) next() bool {
 
 // run answers one request.
 func (t *turn) run() outcome {
+	t.account.begin = time.Now()
 	if err := t.readHead(); err != nil {
-		return t.refuse(err)
+		how := t.refuse(err)
+		if t.account.status != 0 {
+			t.account.fail(meter.BadRequest)
+			t.settle()
+		}
+		return how
 	}
 	p := t.proxy
 	p.active.add(1)
 	t.enter()
 	how := t.answer()
+	t.settle()
 	t.leave()
 	p.active.add(-1)
 	return how
@@ -118,25 +129,35 @@ func (t *turn) interrupt() {
 
 // readHead reads the request up to its blank line.
 func (t *turn) readHead() error {
-	for first := true; ; first = false {
-		n, err := t.req.Parse(t.in.b[:t.have])
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			t.head, t.end = n, n
-			return nil
+	seen := 0
+	for {
+		if h1.Advanced(t.in.b[:t.have], seen) {
+			n, err := t.req.Parse(t.in.b[:t.have])
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				t.head, t.end = n, n
+				return nil
+			}
 		}
 		if t.have >= maxHeader {
 			return &h1.Error{Status: http.StatusRequestHeaderFieldsTooLarge, Reason: fmt.Sprintf("The head of the request is longer than %d bytes.", maxHeader)}
 		}
-		if first {
+		if seen == 0 {
 			t.conn.within(t.proxy.limits.Header)
 		}
+		seen = t.have
 		if err := t.more(); err != nil {
 			return err
 		}
 	}
+}
+
+// replays reports whether the site lets the request be sent twice.
+func (t *turn) replays() bool {
+	site := t.target.site
+	return site != nil && replays(site.traffic.Replay, t.query.path, t.keyed)
 }
 
 // more reads on behind what was read, into a larger buffer if it is full.
@@ -165,10 +186,19 @@ func (t *turn) answer() outcome {
 	if handler := t.odd(); handler != nil {
 		return t.serve(handler)
 	}
+	t.ask()
+	if t.proxy.snap.Load().ruled > 0 {
+		t.target, _ = t.proxy.snap.Load().resolve(&t.query)
+		if handler := t.lead(); handler != nil {
+			return t.serve(handler)
+		}
+	}
 	if err := t.takeBody(); err != nil {
+		t.account.fail(meter.ClientSlow)
 		return t.refuse(err)
 	}
-	t.ask()
+	t.account.in = int64(t.end)
+	t.repeat = t.body.done && (len(t.body.payload) == 0 && safe(t.req.Method) || t.replays())
 	err := t.forward()
 	how := over
 	if err == nil {
@@ -212,10 +242,14 @@ func (t *turn) forward() error {
 	for {
 		e, where, snap, v := t.proxy.claim(&t.query, tried)
 		if v == claimed {
+			if len(tried) == 0 && !t.renewed {
+				where.site.state.budget.earn(where.site.traffic.Replay.Budget)
+			}
 			t.take(e, where)
 			err := t.try(e)
 			if err == nil {
-				e.served.Add(1)
+				e.answers()
+				t.answerer = e
 				return nil
 			}
 			t.drop()
@@ -223,8 +257,10 @@ func (t *turn) forward() error {
 				return err
 			}
 			tried = append(tried, e)
+			t.account.retries++
 			continue
 		}
+		t.target.site = where.site
 		if err := t.wait(where, snap, v, &limit, len(tried) > 0); err != nil {
 			return err
 		}
@@ -353,15 +389,16 @@ func (t *turn) another(e *endpoint, err error) bool {
 	var lost *unreachable
 	switch {
 	case errors.As(err, &lost):
-		e.avoid.Store(time.Now().Add(avoidFor).UnixNano())
+		e.stumbles(false)
 		return true
-	case errors.Is(err, os.ErrDeadlineExceeded) || t.renewed:
-		return false
-	case t.repeat && !t.body.streams() && connectionLost(err):
-		t.renewed = true
-		return true
+	case isTimeout(err) || connectionLost(err):
+		e.stumbles(true)
 	}
-	return false
+	if t.renewed || !t.repeat || t.body.streams() || !connectionLost(err) || isTimeout(err) {
+		return false
+	}
+	t.renewed = t.target.site.state.budget.spend()
+	return t.renewed
 }
 
 // stopped reports whether the user has left or a drain ends the request.

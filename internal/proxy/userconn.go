@@ -15,6 +15,7 @@ type userConn struct {
 	proxy  *Proxy
 	secure bool
 	from   []byte // the lines that tell an instance who sent a request
+	hashed uint64 // hash of the address; 0: not known yet
 
 	prev, next *userConn    // under sweeper.mu
 	due        atomic.Int64 // when the present wait is over, by the sweeper's clock; 0: never

@@ -3,12 +3,13 @@ package proxy
 import (
 	"cmp"
 	"crypto/sha256"
+	"errors"
 	"maps"
-	"net/netip"
 	"slices"
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/proxy/meter"
+	"github.com/noon-deploy/noon/internal/proxy/rules"
 )
 
 // siteView is one site in a snapshot.
@@ -21,7 +22,10 @@ type siteView struct {
 	shares   []share    // sorted by revision: a growing share keeps the users it has
 	salt     string
 	previews []preview
-	segments []segment
+	segments rules.Segments
+	sent     map[noon.Revision]*revisionView // that segments lead to
+	rules    rules.Traffic
+	ruled    int // 1: some requests are not for an instance
 	hold     *noon.Hold
 	closed   *noon.Closed
 	traffic  noon.Traffic
@@ -50,12 +54,6 @@ type route struct {
 
 type preview struct {
 	sum  [sha256.Size]byte // of the token, so that comparing tells nothing of it
-	view *revisionView
-}
-
-type segment struct {
-	noon.Segment
-	nets []netip.Prefix
 	view *revisionView
 }
 
@@ -92,9 +90,24 @@ func (p *Proxy) newView(state *siteState) *siteView {
 		v.previews = append(v.previews, newPreview(preview.Token, of(preview.Revision)))
 	}
 	for _, s := range r.Segments {
-		v.segments = append(v.segments, newSegment(s, of(s.Revision)))
+		of(s.Revision)
 	}
+	v.sent = revisions
+	v.compile(r)
 	return v
+}
+
+// compile takes over what is said of the treatment of requests. It was
+// validated; what an older file says and this version does not understand is
+// told and left out.
+func (v *siteView) compile(r noon.Routing) {
+	var errs [2]error
+	v.segments, errs[0] = rules.CompileSegments(r.Segments)
+	v.rules, errs[1] = rules.Compile(r.Traffic)
+	v.state.trouble = errors.Join(errs[:]...)
+	if len(r.Traffic.Redirects) > 0 || r.Traffic.Limits.Body > 0 || len(r.Traffic.Replay.Paths) > 0 || r.Traffic.Replay.Keyed {
+		v.ruled = 1
+	}
 }
 
 func newPreview(token string, view *revisionView) preview {

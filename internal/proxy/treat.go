@@ -1,0 +1,142 @@
+package proxy
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/noon-deploy/noon/internal/proxy/h1"
+	"github.com/noon-deploy/noon/internal/proxy/rules"
+)
+
+// What a turn tells segments of its request.
+
+// Header implements rules.Request.
+func (t *turn) Header(name string) ([]byte, bool) {
+	for i := range t.req.Fields {
+		if f := &t.req.Fields[i]; len(f.Name) == len(name) && strings.EqualFold(view(f.Name), name) {
+			return f.Value, true
+		}
+	}
+	return nil, false
+}
+
+// Query implements rules.Request.
+func (t *turn) Query() []byte { return t.req.Query }
+
+// Address implements rules.Request.
+func (t *turn) Address() netip.Addr { return t.origin().Client }
+
+// origin finds who has sent the request, as far as that is to be believed.
+func (t *turn) origin() rules.Origin {
+	peer := t.conn.address()
+	site := t.query.site
+	if site == nil || site.rules.Trusted.Empty() {
+		return rules.Origin{Client: peer}
+	}
+	var forwarded, xff [][]byte
+	for i := range t.req.Fields {
+		f := &t.req.Fields[i]
+		switch {
+		case f.Kind != h1.Forwarded:
+		case strings.EqualFold(view(f.Name), "X-Forwarded-For"):
+			xff = append(xff, f.Value)
+		case strings.EqualFold(view(f.Name), "Forwarded"):
+			forwarded = append(forwarded, f.Value)
+		}
+	}
+	return site.rules.Trusted.Origin(peer, forwarded, xff)
+}
+
+// appendOrigin tells the instance who has sent the request.
+func (t *turn) appendOrigin(b []byte) []byte {
+	host := t.req.Host
+	site := t.target.site
+	if site == nil || site.rules.Trusted.Empty() {
+		b = append(b, t.conn.forwarded()...)
+		return append(append(append(b, "X-Forwarded-Host: "...), host...), "\r\n"...)
+	}
+	o := t.origin()
+	proto := t.conn.scheme()
+	if o.Trusted {
+		if v, ok := t.Header("x-forwarded-proto"); ok && (view(v) == "https" || view(v) == "http") {
+			proto = string(v)
+		}
+		if v, ok := t.Header("x-forwarded-host"); ok && len(v) > 0 {
+			host = v
+		}
+	}
+	b = append(o.AppendFor(append(b, "X-Forwarded-For: "...)), "\r\nX-Forwarded-Proto: "...)
+	b = append(append(append(b, proto...), "\r\nX-Forwarded-Host: "...), host...)
+	return append(b, "\r\n"...)
+}
+
+// scheme is that of the URLs of this connection's requests.
+func (c *userConn) scheme() string {
+	if c.secure {
+		return "https"
+	}
+	return "http"
+}
+
+// lead answers a request instead of an instance if the site says so; nil if it
+// does not, or if there is no site.
+func (t *turn) lead() http.HandlerFunc {
+	site := t.target.site
+	if site == nil {
+		return nil
+	}
+	if location, status, ok := site.rules.Redirects.Redirect(t.query.host, t.query.path, string(t.req.Query)); ok {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", location)
+			w.WriteHeader(status)
+		}
+	}
+	if most := site.traffic.Limits.Body; most > 0 && t.req.Length > most {
+		return func(w http.ResponseWriter, r *http.Request) {
+			writePage(w, r, http.StatusRequestEntityTooLarge, "The request is larger than this site takes.")
+		}
+	}
+	return nil
+}
+
+// webRequest tells segments of a request that net/http has read.
+type webRequest struct {
+	*http.Request
+	query *query
+}
+
+// Header implements rules.Request.
+func (r webRequest) Header(name string) ([]byte, bool) {
+	values := r.Request.Header.Values(name)
+	if len(values) == 0 {
+		return nil, false
+	}
+	return []byte(values[0]), true
+}
+
+// Query implements rules.Request.
+func (r webRequest) Query() []byte { return []byte(r.URL.RawQuery) }
+
+// Address implements rules.Request.
+func (r webRequest) Address() netip.Addr { return r.origin().Client }
+
+// origin finds who has sent the request, as far as that is to be believed.
+func (r webRequest) origin() rules.Origin {
+	var peer netip.Addr
+	if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		peer = a.Addr().Unmap()
+	}
+	if r.query.site == nil {
+		return rules.Origin{Client: peer}
+	}
+	return r.query.site.rules.Trusted.Origin(peer, fieldValues(r.Request.Header, "Forwarded"), fieldValues(r.Request.Header, "X-Forwarded-For"))
+}
+
+func fieldValues(h http.Header, name string) [][]byte {
+	var list [][]byte
+	for _, v := range h.Values(name) {
+		list = append(list, []byte(v))
+	}
+	return list
+}
