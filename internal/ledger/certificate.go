@@ -31,15 +31,15 @@ func (c Certificates) Load(ctx context.Context, key string) ([]byte, time.Time, 
 	if err != nil {
 		return nil, time.Time{}, explain("load certificate item", key, err)
 	}
-	value, err := c.l.key.unseal(sealed, place(key))
+	value, err := c.l.key.unseal(sealed, itemPlace(key))
 	if err != nil {
 		return nil, time.Time{}, explain("load certificate item", key, err)
 	}
 	return []byte(value), fromNanos(modified), nil
 }
 
-// place is what a sealed value is bound to: it can not be moved to another key.
-func place(key string) string { return "certificate " + key }
+// itemPlace is what a sealed value is bound to: it can not be moved to another key.
+func itemPlace(key string) string { return "certificate " + key }
 
 // Store puts a value at key.
 func (c Certificates) Store(ctx context.Context, key string, value []byte) error {
@@ -49,7 +49,7 @@ func (c Certificates) Store(ctx context.Context, key string, value []byte) error
 	err := c.l.write(ctx, "certificate", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO certificate_item (path, modified, value) VALUES ($1, $2, $3)
 			ON CONFLICT (path) DO UPDATE SET modified = excluded.modified, value = excluded.value`,
-			key, nanos(c.l.clock()), c.l.key.seal(string(value), place(key)))
+			key, nanos(c.l.clock()), c.l.key.seal(string(value), itemPlace(key)))
 		return err
 	})
 	return explain("store certificate item", key, err)
