@@ -36,7 +36,7 @@ func serial(t *testing.T, addr, name string, roots *x509.CertPool) string {
 func TestIssuedOverHTTP(t *testing.T) {
 	t.Parallel()
 	p := newPebble(t, 0)
-	_ = p.secure.Close() // nobody answers there
+	_ = p.secure.Close() // nobody is there, which is told at once
 	dir := t.TempDir()
 	s := openStore(t, cert.Config{Dir: dir, Roots: p.api})
 	p.servePlain(t, s)
@@ -101,6 +101,7 @@ func TestIssuedOverTLS(t *testing.T) {
 func TestServesFromDisk(t *testing.T) {
 	t.Parallel()
 	p := newPebble(t, 0)
+	_ = p.secure.Close()
 	dir := t.TempDir()
 	before := openStore(t, cert.Config{Dir: dir, Roots: p.api})
 	p.servePlain(t, before)
@@ -124,16 +125,18 @@ func TestRenewal(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for a certificate to become due")
 	}
+	const renewed = "renewed.example.com" // certmagic counts failures by name, in the whole process
 	p := newPebble(t, 20)
+	_ = p.secure.Close()
 	s := openStore(t, cert.Config{Dir: t.TempDir(), Roots: p.api, Renew: 100 * time.Millisecond})
 	p.servePlain(t, s)
 	addr := listen(t, s)
-	set(t, s, p.site(domain))
+	set(t, s, p.site(renewed))
 	run(t, s)
 	first := ""
-	until(t, "a certificate", func() bool { first = serial(t, addr, domain, p.roots); return first != "" })
+	until(t, "a certificate", func() bool { first = serial(t, addr, renewed, p.roots); return first != "" })
 	until(t, "another certificate", func() bool {
-		now := serial(t, addr, domain, p.roots)
+		now := serial(t, addr, renewed, p.roots)
 		if now == "" {
 			t.Fatal("a handshake failed")
 		}
@@ -146,17 +149,19 @@ func TestFailingAuthority(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for a certificate to become due")
 	}
+	const failing = "failing.example.com"
 	p := newPebble(t, 40)
+	_ = p.secure.Close()
 	s := openStore(t, cert.Config{Dir: t.TempDir(), Roots: p.api, Renew: 100 * time.Millisecond})
 	p.servePlain(t, s)
 	addr := listen(t, s)
-	set(t, s, p.site(domain))
+	set(t, s, p.site(failing))
 	run(t, s)
 	first := ""
-	until(t, "a certificate", func() bool { first = serial(t, addr, domain, p.roots); return first != "" })
+	until(t, "a certificate", func() bool { first = serial(t, addr, failing, p.roots); return first != "" })
 	p.broken.Store(true)
 	until(t, "a problem", func() bool { return s.Status()[0].Problem != "" })
-	if now, err := dial(t, addr, &tls.Config{ServerName: domain, InsecureSkipVerify: true}); err != nil || now.PeerCertificates[0].SerialNumber.String() != first {
+	if now, err := dial(t, addr, &tls.Config{ServerName: failing, InsecureSkipVerify: true}); err != nil || now.PeerCertificates[0].SerialNumber.String() != first {
 		t.Errorf("the certificate is gone: %v", err)
 	}
 }
@@ -190,7 +195,7 @@ func TestTwoProxies(t *testing.T) {
 		t.Errorf("%d orders for two names", n)
 	}
 	if n := p.accounts.Load(); n != 1 {
-		t.Errorf("%d accounts were asked for, want 1", n)
+		t.Errorf("%d accounts, want 1", n)
 	}
 }
 
@@ -210,6 +215,7 @@ func (away) Lock(context.Context, string, string, time.Duration) (bool, error) {
 func TestWithoutTheController(t *testing.T) {
 	t.Parallel()
 	p := newPebble(t, 0)
+	_ = p.secure.Close()
 	shared, err := cert.NewDir(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -232,6 +238,7 @@ func TestWithoutTheController(t *testing.T) {
 func TestSharedLater(t *testing.T) {
 	t.Parallel()
 	p := newPebble(t, 0)
+	_ = p.secure.Close()
 	dir := t.TempDir()
 	alone := openStore(t, cert.Config{Dir: dir, Roots: p.api})
 	p.servePlain(t, alone)
@@ -290,6 +297,7 @@ func (a *app) questions() []string {
 func TestOnDemand(t *testing.T) {
 	t.Parallel()
 	p := newPebble(t, 0)
+	_ = p.plain.Close()
 	a := &app{}
 	s := openStore(t, cert.Config{Dir: t.TempDir(), Roots: p.api, Ask: a})
 	serveTLS(t, p.secure, s)
@@ -327,7 +335,8 @@ func TestDamagedCertificate(t *testing.T) {
 	p := newPebble(t, 0)
 	dir := t.TempDir()
 	before := openStore(t, cert.Config{Dir: dir, Roots: p.api})
-	p.servePlain(t, before)
+	p.servePlain(t, before) // it answers for the other one too: they share the directory
+	_ = p.secure.Close()
 	addr := listen(t, before)
 	set(t, before, p.site(domain))
 	stop := run(t, before)
@@ -343,8 +352,8 @@ func TestDamagedCertificate(t *testing.T) {
 	}
 	write(t, matches[0], data[:len(data)/3])
 	after := openStore(t, cert.Config{Dir: dir, Roots: p.api})
-	serveTLS(t, p.secure, after)
+	addr = listen(t, after)
 	set(t, after, p.site(domain))
 	run(t, after)
-	until(t, "a new certificate", func() bool { return serial(t, p.secure.Addr().String(), domain, p.roots) != "" })
+	until(t, "a new certificate", func() bool { return serial(t, addr, domain, p.roots) != "" })
 }

@@ -33,7 +33,7 @@ type pebble struct {
 	secure    net.Listener   // where it asks over TLS
 	broken    atomic.Bool    // it answers 503 to everything
 	orders    atomic.Int64   // that were finalised
-	accounts  atomic.Int64   // that were asked for
+	accounts  atomic.Int64   // that were made
 }
 
 func newPebble(t *testing.T, seconds uint64) *pebble {
@@ -50,13 +50,14 @@ func newPebble(t *testing.T, seconds uint64) *pebble {
 			http.Error(w, "broken for the test", http.StatusServiceUnavailable)
 			return
 		}
-		switch {
-		case strings.HasPrefix(r.URL.Path, "/finalize-order/"):
+		seen := &answer{ResponseWriter: w, status: http.StatusOK}
+		handler.ServeHTTP(seen, r)
+		switch { // it refuses a part of all nonces, to see them sent again
+		case strings.HasPrefix(r.URL.Path, "/finalize-order/") && seen.status == http.StatusOK:
 			p.orders.Add(1)
-		case strings.HasPrefix(r.URL.Path, "/sign-me-up"):
+		case strings.HasPrefix(r.URL.Path, "/sign-me-up") && seen.status == http.StatusCreated:
 			p.accounts.Add(1)
 		}
-		handler.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
 	p.directory = server.URL + wfe.DirectoryPath
@@ -67,6 +68,17 @@ func newPebble(t *testing.T, seconds uint64) *pebble {
 	}
 	p.roots.AddCert(root)
 	return p
+}
+
+// answer remembers the status of an answer.
+type answer struct {
+	http.ResponseWriter
+	status int
+}
+
+func (a *answer) WriteHeader(status int) {
+	a.status = status
+	a.ResponseWriter.WriteHeader(status)
 }
 
 func loopback(t *testing.T) net.Listener {

@@ -317,6 +317,9 @@ func (s *Store) event(ctx context.Context, event string, data map[string]any) er
 	switch event {
 	case "cert_failed":
 		err, _ := data["error"].(error)
+		if errors.Is(err, context.Canceled) {
+			return nil
+		}
 		s.problem(name, err)
 		s.log.WarnContext(ctx, "a certificate was not issued, it is tried again", "name", name, "renewal", data["renewal"], "err", err)
 	case "cert_obtained":
