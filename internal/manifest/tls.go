@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"fmt"
 	"net/mail"
 	"net/url"
@@ -15,7 +16,7 @@ import (
 )
 
 func tlsRule() rule[noon.TLS] {
-	return object("tls", []field[noon.TLS]{
+	return object("TLS", []field[noon.TLS]{
 		key("certificates", list("list of certificates", certificateRule(), notEmpty), func(t *noon.TLS) *[]noon.CertificateFiles { return &t.Certificates },
 			"Certificates from files. They are read again when they change."),
 		keyed("acme", acmeRule(), func(t *noon.TLS, a noon.ACME) { t.ACME = &a },
@@ -45,7 +46,7 @@ func certificateRule() rule[noon.CertificateFiles] {
 }
 
 func acmeRule() rule[noon.ACME] {
-	return object("acme", []field[noon.ACME]{
+	return object("ACME", []field[noon.ACME]{
 		key("email", emailRule(), func(a *noon.ACME) *string { return &a.Email },
 			"Where the authority writes to when something is wrong."),
 		key("directory", directoryRule(), func(a *noon.ACME) *string { return &a.Directory },
@@ -58,7 +59,7 @@ func acmeRule() rule[noon.ACME] {
 }
 
 func onDemandRule() rule[noon.OnDemand] {
-	return object("on-demand", []field[noon.OnDemand]{
+	return object("on demand", []field[noon.OnDemand]{
 		key("ask", urlPathRule(false), func(o *noon.OnDemand) *string { return &o.Ask },
 			"Path of the app that is asked, with ?domain=NAME; it answers 200 for names that are to get a certificate."),
 		key("allow", list("list of domains", domainRule(), unique[string], notEmpty), func(o *noon.OnDemand) *[]string { return &o.Allow },
@@ -72,7 +73,7 @@ func onDemandRule() rule[noon.OnDemand] {
 }
 
 func hstsRule() rule[noon.HSTS] {
-	return object("hsts", []field[noon.HSTS]{
+	return object("HSTS", []field[noon.HSTS]{
 		key("max-age", periodRule(), func(h *noon.HSTS) *time.Duration { return &h.MaxAge },
 			"How long browsers remember it.").or("180d"),
 		key("subdomains", boolRule(), func(h *noon.HSTS) *bool { return &h.Subdomains },
@@ -100,6 +101,10 @@ func checkSource(d *decoder, v value, t *noon.TLS) {
 			return
 		}
 	}
+	slices.SortFunc(used, func(a, b string) int { // in the order of the file, so that the later one is the mistake
+		x, y := d.marks[join(v.path, a)].key, d.marks[join(v.path, b)].key
+		return cmp.Or(cmp.Compare(x.line, y.line), cmp.Compare(x.column, y.column))
+	})
 	switch {
 	case len(used) == 0:
 		d.wrong(v.key, v.path, fmt.Sprintf("%s does not say where certificates come from", v.path),
