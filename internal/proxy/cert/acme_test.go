@@ -126,7 +126,7 @@ func TestRenewal(t *testing.T) {
 		t.Skip("waits for a certificate to become due")
 	}
 	const renewed = "renewed.example.com" // certmagic counts failures by name, in the whole process
-	p := newPebble(t, 20)
+	p := newPebble(t, 18)
 	_ = p.secure.Close()
 	s := openStore(t, cert.Config{Dir: t.TempDir(), Roots: p.api, Renew: 100 * time.Millisecond})
 	p.servePlain(t, s)
@@ -150,7 +150,7 @@ func TestFailingAuthority(t *testing.T) {
 		t.Skip("waits for a certificate to become due")
 	}
 	const failing = "failing.example.com"
-	p := newPebble(t, 40)
+	p := newPebble(t, 24)
 	_ = p.secure.Close()
 	s := openStore(t, cert.Config{Dir: t.TempDir(), Roots: p.api, Renew: 100 * time.Millisecond})
 	p.servePlain(t, s)

@@ -13,8 +13,8 @@ import (
 
 func textLog(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
 
-func internalSite(domains ...string) cert.Site {
-	return cert.Site{Site: shop(), Domains: domains, TLS: &noon.TLS{MinVersion: "1.2", Internal: true}}
+func internalSite() cert.Site {
+	return cert.Site{Site: shop(), TLS: &noon.TLS{MinVersion: "1.2", Internal: true}}
 }
 
 func TestInternalAuthority(t *testing.T) {

@@ -168,5 +168,5 @@ func (i *issuer) replaced(ctx context.Context, csr *x509.CertificateRequest) *x5
 // GetRenewalInfo asks the authority when a certificate is best renewed.
 func (i *issuer) GetRenewalInfo(ctx context.Context, c certmagic.Certificate) (acme.RenewalInfo, error) {
 	defer i.http.CloseIdleConnections()
-	return i.client().Client.GetRenewalInfo(ctx, c.Leaf)
+	return i.client().GetRenewalInfo(ctx, c.Leaf)
 }

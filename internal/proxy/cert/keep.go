@@ -58,7 +58,7 @@ func splitPair(data []byte) map[string][]byte {
 			return parts
 		}
 		data = rest
-		part := ""
+		var part string
 		switch {
 		case block.Type == "CERTIFICATE":
 			part = ".crt"
@@ -211,7 +211,7 @@ func (k *keep) Lock(ctx context.Context, name string) error {
 			return fmt.Errorf("lock %s: %w", name, err)
 		}
 		if ok {
-			k.extend(name, holder)
+			k.extend(ctx, name, holder)
 			return nil
 		}
 		select {
@@ -223,8 +223,8 @@ func (k *keep) Lock(ctx context.Context, name string) error {
 }
 
 // extend keeps a lock until it is given back by the function in held.
-func (k *keep) extend(name, holder string) {
-	ctx, cancel := context.WithCancel(context.Background())
+func (k *keep) extend(ctx context.Context, name, holder string) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var loop sync.WaitGroup
 	loop.Go(func() {
 		tick := time.NewTicker(lockTTL / 3)
@@ -244,7 +244,7 @@ func (k *keep) extend(name, holder string) {
 	k.held[name] = func() {
 		cancel()
 		loop.Wait()
-		last, done := context.WithTimeout(context.Background(), callLimit)
+		last, done := context.WithTimeout(context.WithoutCancel(ctx), callLimit)
 		defer done()
 		_, _ = k.Shared.Lock(last, name, holder, 0) // it ends by itself otherwise
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -89,7 +90,7 @@ type policy struct {
 func (p *policy) names() []string {
 	names := p.site.Domains
 	if a := p.site.TLS.ACME; a != nil && a.OnDemand != nil {
-		names = append(names[:len(names):len(names)], a.OnDemand.Allow...)
+		names = append(slices.Clip(names), a.OnDemand.Allow...)
 	}
 	return names
 }

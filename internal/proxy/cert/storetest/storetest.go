@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) (p Place, later func(time.Duratio
 }
 
 func items(t *testing.T, p Place, _ func(time.Duration)) {
+	t.Helper()
 	ctx := t.Context()
 	if _, _, err := p.Load(ctx, "a/b"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("nothing there: %v, want fs.ErrNotExist", err)
@@ -65,6 +66,7 @@ func items(t *testing.T, p Place, _ func(time.Duration)) {
 
 // keys: what would leave the place is refused.
 func keys(t *testing.T, p Place, _ func(time.Duration)) {
+	t.Helper()
 	ctx := t.Context()
 	for _, key := range []string{"", ".", "..", "../x", "a/../../x", "/etc/x", "a//b", "a/", "a/./b", "a\x00b", ".a", "a/.b", `a\b`} {
 		if err := p.Store(ctx, key, []byte("x")); err == nil {
@@ -83,6 +85,7 @@ func keys(t *testing.T, p Place, _ func(time.Duration)) {
 }
 
 func tree(t *testing.T, p Place, _ func(time.Duration)) {
+	t.Helper()
 	ctx := t.Context()
 	for _, key := range []string{"a/b/2", "a/b/1", "a/bc/3", "a-b/4", "d"} {
 		check(t, p.Store(ctx, key, []byte(key)))
@@ -109,6 +112,7 @@ func list(t *testing.T, p Place, prefix string, want ...string) {
 }
 
 func locks(t *testing.T, p Place, later func(time.Duration)) {
+	t.Helper()
 	lock(t, p, "x", "ada", time.Minute, true)
 	lock(t, p, "x", "bob", time.Minute, false)
 	lock(t, p, "y", "bob", time.Minute, true) // another one
@@ -136,6 +140,7 @@ func lock(t *testing.T, p Place, name, holder string, ttl time.Duration, want bo
 
 // oneHolder: of many who want a lock one gets it.
 func oneHolder(t *testing.T, p Place, _ func(time.Duration)) {
+	t.Helper()
 	for round := range 5 {
 		var got atomic.Int64
 		var all sync.WaitGroup
@@ -159,6 +164,7 @@ func oneHolder(t *testing.T, p Place, _ func(time.Duration)) {
 
 // whole: a reader finds the value of one writer, never parts of two.
 func whole(t *testing.T, p Place, _ func(time.Duration)) {
+	t.Helper()
 	ctx := t.Context()
 	check(t, p.Store(ctx, "k", bytes.Repeat([]byte{0}, 4096)))
 	var all sync.WaitGroup
