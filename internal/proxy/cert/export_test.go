@@ -2,7 +2,6 @@ package cert
 
 import (
 	"context"
-	"crypto/tls"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -49,5 +48,8 @@ func Bucket(rate, most float64, now func() time.Time) func() bool {
 // Look is one look at the files.
 func (s *Store) Look() { s.look() }
 
-// ConfigFor is what a handshake is answered with.
-func (s *Store) ConfigFor(hello *tls.ClientHelloInfo) (*tls.Config, error) { return s.configFor(hello) }
+// RenewTickets takes new keys of tickets, as a day later.
+func (s *Store) RenewTickets() error {
+	s.tickets.now = func() time.Time { return time.Now().Add(25 * time.Hour) }
+	return s.turnTickets(context.Background())
+}

@@ -228,6 +228,14 @@ func TestClientCertificates(t *testing.T) {
 	if _, err := dial(t, addr, as(strangers)); err != nil {
 		t.Errorf("a client of the new authority: %v", err)
 	}
+	write(t, list, []byte("not yet written"))
+	s.Look()
+	if err := s.RenewTickets(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dial(t, addr, as(strangers)); err != nil {
+		t.Errorf("while the file is broken those before count: %v", err)
+	}
 	guarded.TLS = &noon.TLS{MinVersion: "1.2", Certificates: guarded.TLS.Certificates, ClientCA: filepath.Join(dir, "missing.pem")}
 	if err := s.Set([]cert.Site{guarded}); err == nil {
 		t.Error("a missing file was not told")

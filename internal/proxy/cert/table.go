@@ -104,22 +104,31 @@ func (p *policy) renew(keys [][]byte) error {
 	if t.MinVersion == "1.3" {
 		config.MinVersion = tls.VersionTLS13
 	}
-	var err error
 	scope := p.site.Site.Key()
+	var err error
 	if t.ClientCA != "" {
-		var data []byte
-		data, err = os.ReadFile(t.ClientCA)
-		sum := sha256.Sum256(data)
-		// Without an authority that could be read nobody is let in.
-		config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
-		if ok := config.ClientCAs.AppendCertsFromPEM(data); !ok && err == nil {
-			err = fmt.Errorf("%s holds no certificate", t.ClientCA)
-		}
-		p.client.Store(&sum)
-		scope += fmt.Sprintf(" %x", sum)
+		err = p.admit(config)
+		scope += fmt.Sprintf(" %x", *p.client.Load())
 	}
 	config.SetSessionTicketKeys(ticketKeysFor(keys, scope))
 	p.config.Store(config)
+	return err
+}
+
+// admit lets only clients in that have a certificate of an authority in the
+// file. While it can not be read those before count, or nobody.
+func (p *policy) admit(config *tls.Config) error {
+	config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+	data, err := os.ReadFile(p.site.TLS.ClientCA)
+	if err == nil && !config.ClientCAs.AppendCertsFromPEM(data) {
+		err = fmt.Errorf("%s holds no certificate", p.site.TLS.ClientCA)
+	}
+	if before := p.config.Load(); err != nil && before != nil {
+		config.ClientCAs = before.ClientCAs
+		return err
+	}
+	sum := sha256.Sum256(data)
+	p.client.Store(&sum)
 	return err
 }
 
