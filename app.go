@@ -148,6 +148,7 @@ type Environment struct {
 	Traffic   Traffic           `json:"traffic,omitzero"`   // without the content of pages, which is in files
 	Pages     map[string]string `json:"pages,omitempty"`    // status as in Traffic.Pages → file of the release
 	Segments  []Segment         `json:"segments,omitempty"` // in the order of the file; a deployment says which revision they get
+	TLS       *TLS              `json:"tls,omitempty"`      // nil: plain HTTP
 	Variables map[string]string `json:"variables,omitempty"`
 	Instances map[string]int    `json:"instances,omitempty"` // overrides Service.Instances by service name
 	Approval  bool              `json:"approval,omitempty"`  // a person approves before users are switched

@@ -14,6 +14,7 @@ type Desired struct {
 	Segments  []Segment         `json:"segments,omitempty"`  // users that get a revision whatever its share
 	Hold      *Hold             `json:"hold,omitempty"`      // new requests wait; it ends by itself
 	Closed    *Closed           `json:"closed,omitempty"`    // everybody gets a page
+	TLS       *TLS              `json:"tls,omitempty"`       // nil: plain HTTP
 }
 
 // DesiredRevision is one revision on one host. Without instances it means:

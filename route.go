@@ -8,6 +8,7 @@ type Routing struct {
 	Fence     Fence      `json:"fence"`
 	Sequence  int64      `json:"sequence"`          // orders snapshots of one fence: the host's endpoints change between generations
 	Domains   []string   `json:"domains,omitempty"` // host names, "*.example.com" too; empty: any
+	TLS       *TLS       `json:"tls,omitempty"`     // nil: plain HTTP
 	Paths     []Path     `json:"paths"`
 	Shares    []Share    `json:"shares"`             // sum is PointsWhole, or none when nothing is live
 	Previews  []Preview  `json:"previews,omitempty"` // reach a revision whatever its share

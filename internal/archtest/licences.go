@@ -18,7 +18,7 @@ import (
 // use, change and pass on a binary that contains them. MPL-2.0 asks for no
 // more than that changes to its own files stay open.
 func Licences() []string {
-	return []string{"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "ISC", "0BSD", "Unlicense", "public domain", "MPL-2.0"}
+	return []string{"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "ISC", "0BSD", "Unlicense", "CC0-1.0", "public domain", "MPL-2.0"}
 }
 
 // Required is one module of a go.mod in the module cache.
@@ -121,6 +121,7 @@ func identify(text string) []string {
 		{"0BSD", has("permission to use, copy, modify, and/or distribute this software for any purpose with or without fee is hereby granted") && !has("provided that the above copyright notice")},
 		{"BSD-3-Clause", bsd && third},
 		{"BSD-2-Clause", bsd && !third},
+		{"CC0-1.0", has("released into the public domain with cc0 1.0") || has("cc0 1.0 universal", "affirmer")},
 		{"public domain", has("is public domain", "dedicated to the public domain by the authors")},
 		{"Unlicense", has("this is free and unencumbered software released into the public domain")},
 	} {

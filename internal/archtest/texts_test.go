@@ -141,6 +141,7 @@ func TestUnlicensed(t *testing.T) {
 		{"isc", map[string]string{"LICENSE": isc + kept, "LICENSE.0BSD": isc}, nil},
 		{"apache", map[string]string{"LICENCE.md": "Apache License\n Version 2.0, January 2004"}, nil},
 		{"unlicense", map[string]string{"UNLICENSE": "This is free and unencumbered software released into the public domain."}, nil},
+		{"CC0-1.0", map[string]string{"LICENSE": "This work is released into the public domain with CC0 1.0."}, nil},
 		{"public domain", map[string]string{"LICENSE-X": "X Is Public Domain. All of it has been dedicated to the public domain by the authors."}, nil},
 		{"of documents beside the code's", map[string]string{"LICENSE": mit, "LICENSE.docs": "Attribution-ShareAlike", "LICENSE-LOGO": "see elsewhere"}, nil},
 		{"of documents alone", map[string]string{"LICENSE.docs": "Attribution-ShareAlike"}, []string{"has no licence file"}},

@@ -71,7 +71,7 @@ func sameRouting(a, b noon.Routing) bool {
 // routing is everything the router needs, from what is desired and what is up.
 func (l *look) routing(shares []noon.Share) noon.Routing {
 	d := l.s.desired.Desired
-	r := noon.Routing{Site: d.Site, Fence: d.Fence, Domains: d.Domains, Shares: shares, Paths: paths(d, shares)}
+	r := noon.Routing{Site: d.Site, Fence: d.Fence, Domains: d.Domains, TLS: d.TLS, Shares: shares, Paths: paths(d, shares)}
 	for _, rev := range d.Revisions {
 		if rev.Preview != "" {
 			r.Previews = append(r.Previews, noon.Preview{Token: rev.Preview, Revision: rev.Revision})

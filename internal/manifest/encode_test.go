@@ -231,7 +231,37 @@ func environmentTree(e noon.Environment, shuffle func(tree) tree) tree {
 		window := without(tree{{"days", texts(days)}})
 		t = append(t, pair{"window", shuffle(append(window, pair{"from", text(clock(w.From))}, pair{"to", text(clock(w.To))}, pair{"zone", text(w.Zone)}))})
 	}
+	if e.TLS != nil {
+		t = append(t, pair{"tls", shuffle(tlsTree(*e.TLS, shuffle))})
+	}
 	return append(t, pair{"hosts", texts(e.Hosts)}, pair{"warm", text(e.Warm.String())})
+}
+
+func tlsTree(t noon.TLS, shuffle func(tree) tree) tree {
+	out := without(tree{
+		{"canonical", text(t.Canonical)}, {"client-ca", text(t.ClientCA)}, {"internal", strconv.FormatBool(t.Internal)},
+	})
+	out = append(out, pair{"redirect", strconv.FormatBool(t.Redirect)}, pair{"min-version", text(t.MinVersion)})
+	var certificates []any
+	for _, c := range t.Certificates {
+		certificates = append(certificates, shuffle(tree{{"cert", text(c.Cert)}, {"key", text(c.Key)}}))
+	}
+	if certificates != nil {
+		out = append(out, pair{"certificates", certificates})
+	}
+	if a := t.ACME; a != nil {
+		acme := append(without(tree{{"email", text(a.Email)}}), pair{"directory", text(a.Directory)}, pair{"terms-accepted", strconv.FormatBool(a.TermsAccepted)})
+		if o := a.OnDemand; o != nil {
+			acme = append(acme, pair{"on-demand", shuffle(without(tree{{"ask", text(o.Ask)}, {"allow", texts(o.Allow)}}))})
+		}
+		out = append(out, pair{"acme", shuffle(acme)})
+	}
+	if h := t.HSTS; h != nil {
+		out = append(out, pair{"hsts", shuffle(tree{
+			{"max-age", text(h.MaxAge.String())}, {"subdomains", strconv.FormatBool(h.Subdomains)}, {"preload", strconv.FormatBool(h.Preload)},
+		})})
+	}
+	return out
 }
 
 func clock(minutes int) string {

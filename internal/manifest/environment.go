@@ -17,6 +17,8 @@ func environmentRule() rule[noon.Environment] {
 			"Hosts that run the environment. \"local\" is the machine of \"noon serve\"; others come with a later version.").or("[local]"),
 		key("domains", list("list of domains", domainRule(), unique[string]), func(e *noon.Environment) *[]string { return &e.Domains },
 			"Host names whose requests the environment answers, \"*.example.com\" too. Without it: any."),
+		keyed("tls", tlsRule(), func(e *noon.Environment, t noon.TLS) { e.TLS = &t },
+			"How it is served over TLS. Without it: plain HTTP."),
 		key("variables", envRule(), func(e *noon.Environment) *map[string]string { return &e.Variables },
 			"Values of variables. They are part of the release and are shown; keep secrets out."),
 		key("instances", dictionary("services with numbers", serviceName(), wholeRule(1, 1000)), func(e *noon.Environment) *map[string]int { return &e.Instances },
@@ -27,7 +29,7 @@ func environmentRule() rule[noon.Environment] {
 			"Time of the week in which users may be sent to a new release. Without it: any time."),
 		key("warm", durationRule(0), func(e *noon.Environment) *time.Duration { return &e.Warm },
 			"How long the release before stays up after a switch, ready to go back to in a moment.").or("10m"),
-	})
+	}, checkTLS)
 }
 
 func serviceName() rule[string] {

@@ -205,6 +205,9 @@ func (d drawer) environment(name string, a noon.App) noon.Environment {
 		e.Instances = map[string]int{a.Services[0].Name: d.number(1, 9)}
 	}
 	if d.bool() {
+		e.TLS = d.tls(e.Domains)
+	}
+	if d.bool() {
 		from := d.number(0, 1438)
 		e.Window = &noon.Window{From: from, To: d.number(from+1, 1440), Zone: "Europe/Berlin"}
 		if d.bool() {
@@ -212,6 +215,34 @@ func (d drawer) environment(name string, a noon.App) noon.Environment {
 		}
 	}
 	return e
+}
+
+// tls draws settings for an environment whose second domain is a wildcard.
+func (d drawer) tls(domains []string) *noon.TLS {
+	t := &noon.TLS{Redirect: d.bool(), MinVersion: rapid.SampledFrom([]string{"1.2", "1.3"}).Draw(d.T, "version")}
+	if len(domains) > 0 && d.bool() {
+		t.Canonical = domains[0]
+	}
+	if d.bool() {
+		t.ClientCA = "/etc/ssl/" + d.name("clients")
+	}
+	switch d.number(0, 2) {
+	case 0:
+		t.Internal = true
+		return t
+	case 1:
+		t.Certificates = []noon.CertificateFiles{{Cert: "/etc/" + d.name("cert"), Key: "/etc/" + d.name("key")}}
+	default:
+		t.ACME = &noon.ACME{Directory: "https://ca.example.com/dir", TermsAccepted: true, OnDemand: &noon.OnDemand{Ask: "/allowed"}}
+		if d.bool() {
+			t.ACME.Email, t.ACME.OnDemand.Allow = "ops@example.com", []string{"*.example.com", "a.example.com"}
+		}
+	}
+	if d.bool() {
+		year := 365 * 24 * time.Hour
+		t.HSTS = &noon.HSTS{MaxAge: year + time.Duration(d.number(0, 1_000_000))*time.Second, Subdomains: true, Preload: d.bool()}
+	}
+	return t
 }
 
 func FuzzParse(f *testing.F) {

@@ -162,7 +162,7 @@ func (r *run) desired(ctx context.Context, name string, fence noon.Fence) (noon.
 		d.Revisions = append(d.Revisions, desiredRevision(p, name, res))
 		if p.Revision == st.Live() || st.Live().IsZero() {
 			env, _ := res.App.Environment(r.d.Site.Environment)
-			d.Domains = env.Domains
+			d.Domains, d.TLS = env.Domains, env.TLS
 		}
 	}
 	return d, nil
