@@ -25,6 +25,9 @@ type vitals struct {
 }
 
 func ownVitals() vitals {
+	// The pipes that the kernel moves bytes through lie in a pool of the runtime.
+	runtime.GC()
+	runtime.GC()
 	v := vitals{PID: os.Getpid(), Goroutines: runtime.NumGoroutine()}
 	if entries, err := os.ReadDir("/dev/fd"); err == nil {
 		v.Files = len(entries)

@@ -66,6 +66,7 @@ type scale struct {
 	download time.Duration
 	upload   time.Duration // a slow one
 	drain    time.Duration // limit of a drain
+	linger   time.Duration // of a proxy that was replaced
 	streams  int           // WebSockets, and event streams, at any time
 	events   int           // switches, upgrades, crashes of instances
 	kills    int
@@ -82,8 +83,8 @@ func size(t *testing.T) scale {
 	value := os.Getenv(envPart)
 	if value == "" {
 		return scale{
-			rate: 120, pause: 300 * time.Millisecond, slow: 500 * time.Millisecond, download: 2 * time.Second,
-			upload: time.Second, drain: 4 * time.Second, streams: 6, events: 6, kills: 3, idem: 200,
+			rate: 100, pause: 300 * time.Millisecond, slow: 300 * time.Millisecond, download: time.Second,
+			upload: time.Second / 2, drain: 5 * time.Second, linger: time.Minute, streams: 6, events: 6, kills: 3, idem: 200,
 			sockets: 200, goodbye: 2 * time.Second, hold: 2 * time.Second, clients: 40,
 		}
 	}
@@ -94,7 +95,7 @@ func size(t *testing.T) scale {
 	of := func(n int) int { return max(int(part*float64(n)), 2) }
 	return scale{
 		full: true, rate: 500, pause: 700 * time.Millisecond, slow: 2 * time.Second, download: 10 * time.Second,
-		upload: 3 * time.Second, drain: 15 * time.Second, streams: 20, events: of(100), kills: of(50), idem: 1000,
+		upload: 3 * time.Second, drain: 20 * time.Second, linger: time.Minute, streams: 20, events: of(100), kills: of(50), idem: 1000,
 		sockets: of(10000), goodbye: 10 * time.Second, hold: 5 * time.Second, clients: of(1000),
 	}
 }

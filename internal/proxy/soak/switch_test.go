@@ -70,7 +70,7 @@ func TestSwitches(t *testing.T) {
 // TestUpgrades: the proxy replaces itself again and again.
 func TestUpgrades(t *testing.T) {
 	s := size(t)
-	r := newRig(t, proxy.Limits{Linger: s.drain})
+	r := newRig(t, proxy.Limits{Linger: s.linger})
 	r.route(r.routing(1, r.run(1), r.run(1)))
 	before := r.baseline()
 	load, held := startLoad(r.config.Listen, r.book, kinds(s), s.rate), startHolders(r.config.Listen, r.book, s.streams)
