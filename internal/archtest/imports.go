@@ -46,6 +46,7 @@ func Rows() []Row {
 		{"internal/proxy/meter/...", leaves, nil, "a part of the proxy stands alone: the proxy puts its parts together"},
 		{"internal/proxy/rules/...", []string{"."}, []string{"os", "net/http", "database/sql", "log", "math/rand", "syscall"}, "rules are a pure function of a request: they can be fuzzed, and nothing in them waits"},
 		{"internal/proxy/cert/...", leaves, nil, "a part of the proxy stands alone: the proxy puts its parts together"},
+		{"internal/proxy/soak/...", nil, nil, "tests only: the package itself is empty"},
 		{"internal/proxy", append(leaves, "internal/proxy/h1", "internal/proxy/meter", "internal/proxy/cert", "internal/proxy/rules"), nil, adapter},
 		{"internal/ledger/...", leaves, nil, adapter},
 		{"internal/schedule/...", leaves, nil, adapter},

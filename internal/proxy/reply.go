@@ -125,7 +125,6 @@ func (t *turn) reply() outcome {
 	t.account.answered(t.res.Status, t.proxy.cfg.Access != nil)
 	how := kept
 	if t.req.Close || t.proxy.draining.Load() || t.uploading() {
-		// While the upload goes on nobody can tell where the next request begins.
 		how = over
 	}
 	if err := t.sendReply(&how); err != nil {

@@ -212,9 +212,8 @@ func (t *turn) answer() outcome {
 
 // finish gives back what the answer was made with.
 func (t *turn) finish(how *outcome) {
-	if t.body.sending != nil && *how != handed {
+	if t.body.sending != nil && *how == over { // else it has ended by itself
 		t.endUpload()
-		*how = over
 	}
 	t.detach()
 	t.conn.slabs.put(t.ans)

@@ -25,6 +25,7 @@ type requestBody struct {
 	done    bool   // nothing is still to be read
 	decoder h1.Chunked
 	sending chan struct{} // closed when the rest was sent; nil if there is none
+	behind  bool          // part of the next request was read with it, and is lost
 }
 
 // streams reports that the body is sent as it comes: it can not be sent again.
@@ -100,14 +101,15 @@ func (t *turn) startUpload(up *upConn) {
 	}()
 }
 
-// uploading reports that the user has not sent everything.
+// uploading reports that nobody can tell where the next request begins: the
+// user has not sent everything, or more was taken than the body.
 func (t *turn) uploading() bool {
 	if t.body.sending == nil {
 		return false
 	}
 	select {
 	case <-t.body.sending:
-		return !t.body.done
+		return !t.body.done || t.body.behind
 	default:
 		return true
 	}
@@ -162,10 +164,11 @@ func (t *turn) frame(s *slab, n int) (framed []byte, done bool, err error) {
 		b.left -= int64(n)
 		return part, b.left == 0, nil
 	}
-	payload, _, done, err := b.decoder.Decode(part)
+	payload, used, done, err := b.decoder.Decode(part)
 	if err != nil {
 		return nil, false, err
 	}
+	b.behind = done && used < n
 	framed = frameChunk(s, spare+offset(part, payload), len(payload))
 	if done {
 		framed = h1.AppendLastChunk(framed, b.decoder.Trailer())
