@@ -47,7 +47,17 @@ type Endpoint struct {
 	Service  string        `json:"service"`
 	Address  string        `json:"address"` // host:port
 	Drain    time.Duration `json:"drain"`
+	Protocol Protocol      `json:"protocol,omitempty"`
 }
+
+// Protocol is what an instance speaks.
+type Protocol string
+
+// The protocols of instances.
+const (
+	HTTP1 Protocol = ""    // HTTP/1.1
+	H2C   Protocol = "h2c" // HTTP/2 without TLS, as gRPC servers do
+)
 
 // Compare orders routings of one site: by fence, then by sequence.
 func (r Routing) Compare(fence Fence, sequence int64) int {

@@ -49,9 +49,12 @@ func (p *Proxy) newEndpoint(site noon.Site, e noon.Endpoint) *endpoint {
 		site:     site,
 		mark:     []byte(releaseHeader + ": " + noon.ReleaseName(e.Revision.Release) + "\r\n"),
 		pool:     newPool(e.Address, p.sweeper.clock, &p.slabs),
-		kept:     newTransport(true, p.limits.FirstByte),
-		once:     newTransport(false, p.limits.FirstByte),
-		stream:   newTransport(false, 0),
+		kept:     newTransport(true, p.limits.FirstByte, e.Protocol),
+		once:     newTransport(false, p.limits.FirstByte, e.Protocol),
+		stream:   newTransport(false, 0, e.Protocol),
+	}
+	if e.Protocol == noon.H2C {
+		made.once = made.kept // one connection carries all; its server tells what it has not begun
 	}
 	made.begun.Store(time.Now().UnixNano())
 	return made

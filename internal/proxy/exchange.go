@@ -80,6 +80,7 @@ func (x *exchange) soften() {
 // webExchange is an exchange that net/http carries: of HTTP/2.
 type webExchange struct {
 	exchange
+	in      *http.Request // as it came
 	cancel  context.CancelCauseFunc
 	writer  *http.ResponseController
 	body    *replayBody // nil: the request has none

@@ -56,6 +56,9 @@ func Frames(pieces ...[]byte) (boundaries []bool) {
 	return boundaries
 }
 
+// InternalRoot is the certificate of the own authority.
+func (p *Proxy) InternalRoot() ([]byte, error) { return p.certs.InternalRoot(), nil }
+
 // Claims is a proxy without listeners, for claiming only.
 type Claims struct {
 	p *Proxy

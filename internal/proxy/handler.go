@@ -12,8 +12,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/noon-deploy/noon"
 )
 
 const (
@@ -37,6 +35,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(r.URL.Path, previewPath):
 		p.servePreview(w, r)
 	default:
+		if handler := p.lead(r); handler != nil {
+			handler(w, r)
+			return
+		}
 		p.forward(w, r)
 	}
 }
@@ -46,7 +48,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	x := &webExchange{cancel: cancel, writer: http.NewResponseController(w)}
-	x.proxy, x.ender = p, x
+	x.proxy, x.ender, x.in = p, x, r
 	x.query = query{host: normalHost(r.Host), path: r.URL.Path, asked: webRequest{r, &x.query}}
 	readCookies(r.Header, &x.query)
 	if token := r.Header.Get(previewHeader); token != "" {
@@ -97,8 +99,7 @@ func rewrite(r *httputil.ProxyRequest) {
 	r.Out.URL.Host = r.In.Host // RoundTrip puts the endpoint's address
 	r.Out.URL.RawQuery = r.In.URL.RawQuery
 	r.Out.Host = r.In.Host
-	r.SetXForwarded()
-	r.Out.Header.Del(previewHeader)
+	exchangeOf(r.In.Context()).treatRequest(r)
 	if id := r.In.Header.Get(requestHeader); !validRequestID(id) {
 		r.Out.Header.Set(requestHeader, rand.Text())
 	}
@@ -119,7 +120,10 @@ func validRequestID(id string) bool {
 // modifyResponse marks the answer with its release and watches streams.
 func (p *Proxy) modifyResponse(res *http.Response) error {
 	x := exchangeOf(res.Request.Context())
-	res.Header.Set(releaseHeader, noon.ReleaseName(x.endpoint.Revision.Release))
+	x.treatAnswer(res)
+	if len(res.Trailer) > 0 {
+		res.Header.Del("Content-Length") // HTTP/1.1 has trailers behind chunks only
+	}
 	if x.target.shared && x.query.issued && x.query.preview == "" {
 		res.Header.Add("Set-Cookie", x.query.visitorCookie(res.Request.TLS != nil))
 	}

@@ -71,7 +71,7 @@ func listenAll(addresses []string, inherited *Inherited) ([]namedListener, error
 			all = append(all, namedListener{l, address})
 			continue
 		}
-		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
+		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", strings.TrimPrefix(address, securePrefix))
 		if err != nil {
 			return all, &noon.Error{Kind: noon.Failure, Op: "listen on", Subject: address, Err: err, Hint: listenHint(err)}
 		}

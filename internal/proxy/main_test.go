@@ -76,6 +76,7 @@ func runChild(value string) error {
 // running is a proxy under test.
 type running struct {
 	*proxy.Client
+	proxy   *proxy.Proxy // nil in a process of its own
 	url     string
 	dir     string
 	control string
@@ -105,11 +106,16 @@ func start(t *testing.T, limits proxy.Limits) *running {
 
 func startIn(t *testing.T, dir string, limits proxy.Limits) *running {
 	t.Helper()
+	return startListening(t, dir, limits, "127.0.0.1:0")
+}
+
+func startListening(t *testing.T, dir string, limits proxy.Limits, addresses ...string) *running {
+	t.Helper()
 	control := filepath.Join(dir, "p.sock")
 	if limits.Stop == 0 {
 		limits.Stop = 100 * time.Millisecond
 	}
-	p, err := proxy.Open(proxy.Config{Dir: dir, Listen: []string{"127.0.0.1:0"}, Control: control, Limits: limits, Version: "test"})
+	p, err := proxy.Open(proxy.Config{Dir: dir, Listen: addresses, Control: control, Limits: limits, Version: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +128,7 @@ func startIn(t *testing.T, dir string, limits proxy.Limits) *running {
 			t.Errorf("run: %v", err)
 		}
 	})
-	return &running{Client: proxy.NewClient(control), url: "http://" + p.Addrs()[0].String(), dir: dir, control: control}
+	return &running{Client: proxy.NewClient(control), proxy: p, url: "http://" + p.Addrs()[0].String(), dir: dir, control: control}
 }
 
 var shop = noon.Site{App: "shop", Environment: "production"}

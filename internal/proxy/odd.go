@@ -22,11 +22,19 @@ func (t *turn) odd() http.HandlerFunc {
 		}
 	case t.req.Asterisk:
 		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
-	case strings.HasPrefix(view(t.req.Path), previewPath):
+	case strings.HasPrefix(t.query.path, previewPath):
 		return t.proxy.servePreview
+	case strings.HasPrefix(t.query.path, challengePath):
+		if body, ok := t.proxy.certs.ServeChallenge(string(t.req.Host), t.query.path); ok {
+			return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) } // a client that left needs none
+		}
 	}
 	return nil
 }
+
+// challengePath is where authorities look for what a certificate is given for
+// (RFC 8555, section 8.3).
+const challengePath = "/.well-known/acme-challenge/"
 
 // page is an answer that noon makes itself.
 type page struct {

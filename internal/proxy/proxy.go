@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"hash/maphash"
 	"log"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/fault"
+	"github.com/noon-deploy/noon/internal/proxy/cert"
 	"github.com/noon-deploy/noon/internal/proxy/meter"
 )
 
@@ -80,6 +82,9 @@ type Proxy struct {
 	sweeper sweeper
 	meter   meter.Registry
 	seed    maphash.Seed
+	certs   *cert.Store
+	tls     *tls.Config
+	web     handOff
 	// nowhere counts what belongs to no site.
 	nowhere *meter.Series
 
@@ -141,6 +146,7 @@ func Open(cfg Config) (*Proxy, error) {
 	p.seed, p.nowhere = maphash.MakeSeed(), p.meter.Series(meter.Key{})
 	p.sweeper.start, p.users.broken = time.Now(), make(chan error, 1)
 	p.reverse = p.newReverse()
+	p.web = handOff{server: p.newWeb(), conns: make(chan net.Conn), done: make(chan struct{})}
 	if err := p.open(); err != nil {
 		p.close()
 		return nil, err
@@ -164,6 +170,9 @@ func (p *Proxy) open() error {
 			p.log.Error("configuration of a site can not be read", "site", state.routing.Site.String(), "err", state.problem)
 		}
 	}
+	if err := p.openCerts(); err != nil {
+		return err
+	}
 	p.publish()
 	if p.listeners, err = listenAll(p.cfg.Listen, p.cfg.Inherited); err != nil {
 		return err
@@ -186,6 +195,9 @@ func (p *Proxy) close() {
 	if p.lock != nil {
 		_ = p.lock.Close()
 	}
+	if p.certs != nil {
+		_ = p.certs.Close() // ends what it has begun
+	}
 }
 
 // Addrs returns the addresses that users are served on.
@@ -207,7 +219,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	stopSweeping := p.sweep()
 	defer stopSweeping()
 	for _, l := range p.listeners {
-		p.serve(l.Listener)
+		p.serve(l)
 	}
 	p.parts.serve(p.control)
 	p.cfg.Inherited.serving()
@@ -306,6 +318,12 @@ func (p *Proxy) sweep() func() {
 	var wg sync.WaitGroup
 	wg.Go(func() { p.sweeper.run(ctx, p.pools) })
 	wg.Go(func() { p.forgetSeries(ctx) })
+	wg.Go(func() {
+		if err := p.certs.Run(ctx); err != nil {
+			p.log.Error("certificates", "err", err)
+		}
+	})
+	wg.Go(func() { _ = p.web.server.Serve(&p.web) }) // ends with the proxy
 	return func() { cancel(); wg.Wait() }
 }
 

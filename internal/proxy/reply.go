@@ -215,6 +215,9 @@ func (t *turn) appendReply(b []byte, last bool) []byte {
 		b = appendField(b, f)
 	}
 	b = append(changes.AppendSet(b), t.endpoint.mark...)
+	if t.conn.secure {
+		b = append(b, t.target.site.hsts...)
+	}
 	if t.target.shared && t.query.issued && t.query.preview == "" {
 		b = append(append(append(b, "Set-Cookie: "...), t.query.visitorCookie(t.conn.secure)...), "\r\n"...)
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/noon-deploy/noon"
 )
 
 const (
@@ -22,7 +24,7 @@ const (
 // connection at the very moment a request is sent on it, and whether it was
 // acted upon can not be known. All others get a connection of their own, so
 // that a POST is neither lost to that race nor ever sent twice.
-func newTransport(keep bool, firstByte time.Duration) *http.Transport {
+func newTransport(keep bool, firstByte time.Duration, protocol noon.Protocol) *http.Transport {
 	dialer := &net.Dialer{Timeout: dialLimit}
 	// Not DisableKeepAlives: its "Connection: close" makes servers that refuse
 	// an upload early reset the connection before their answer was read.
@@ -30,7 +32,11 @@ func newTransport(keep bool, firstByte time.Duration) *http.Transport {
 	if keep {
 		most = keptMost
 	}
+	var protocols http.Protocols
+	protocols.SetHTTP1(protocol == noon.HTTP1)
+	protocols.SetUnencryptedHTTP2(protocol == noon.H2C)
 	return &http.Transport{
+		Protocols: &protocols,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, network, address)
 			if err != nil {
@@ -114,6 +120,7 @@ func (p *Proxy) try(x *webExchange, e *endpoint, r *http.Request) (*http.Respons
 	url := *r.URL
 	url.Host = e.Address
 	out.URL = &url
+	x.routed(&out)
 	if x.body != nil {
 		reader, ok := x.body.again()
 		if !ok {

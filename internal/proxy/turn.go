@@ -21,7 +21,8 @@ type outcome int
 const (
 	kept   outcome = iota // the next request may come
 	over                  // it is to be closed
-	handed                // somebody else has it
+	handed                // a tunnel has it
+	passed                // net/http has it
 )
 
 // turn is one request of an HTTP/1.1 connection, from its first byte to the
@@ -82,7 +83,11 @@ func (t *turn) next() bool {
 // run answers one request.
 func (t *turn) run() outcome {
 	t.account.begin = time.Now()
-	if err := t.readHead(); err != nil {
+	err := t.readHead()
+	if errors.Is(err, h1.ErrPreface) {
+		return t.toWeb()
+	}
+	if err != nil {
 		how := t.refuse(err)
 		if t.account.status != 0 {
 			t.account.fail(meter.BadRequest)
@@ -94,7 +99,9 @@ func (t *turn) run() outcome {
 	p.active.add(1)
 	t.enter()
 	how := t.answer()
-	t.settle()
+	if how != passed {
+		t.settle()
+	}
 	t.leave()
 	p.active.add(-1)
 	return how
@@ -183,14 +190,17 @@ func (t *turn) grow() {
 
 // answer sees to a request whose head was read.
 func (t *turn) answer() outcome {
+	t.ask()
 	if handler := t.odd(); handler != nil {
 		return t.serve(handler)
 	}
-	t.ask()
 	if t.proxy.snap.Load().ruled > 0 {
 		t.target, _ = t.proxy.snap.Load().resolve(&t.query)
 		if handler := t.lead(); handler != nil {
 			return t.serve(handler)
+		}
+		if t.target.route != nil && t.target.route.h2c {
+			return t.toWeb()
 		}
 	}
 	if err := t.takeBody(); err != nil {

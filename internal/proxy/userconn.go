@@ -67,12 +67,14 @@ func (c *userConn) look() {
 
 // serve answers the requests of the connection, one after the other.
 func (c *userConn) serve() {
-	handedOn := false
+	how := over
 	defer func() {
-		if !handedOn {
+		if how == over {
 			c.end()
 		}
-		c.proxy.users.open.add(-1)
+		if how != passed {
+			c.proxy.users.open.add(-1)
+		}
 	}()
 	for {
 		c.within(c.proxy.limits.Idle)
@@ -81,15 +83,15 @@ func (c *userConn) serve() {
 			return
 		}
 		t := c.proxy.turns.get(c, s, n)
-		how := t.run()
+		how = t.run()
 		for how == kept && t.next() {
 			how = t.run()
 		}
 		c.proxy.turns.put(t)
 		if how != kept {
-			handedOn = how == handed
 			return
 		}
+		how = over
 	}
 }
 

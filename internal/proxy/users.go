@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"net"
+	"strings"
 	"sync"
 	"time"
 )
@@ -21,13 +22,17 @@ type users struct {
 }
 
 // serve accepts connections until closeListeners.
-func (p *Proxy) serve(l net.Listener) {
+func (p *Proxy) serve(l namedListener) {
 	u := &p.users
 	u.mu.Lock()
 	u.listeners = append(u.listeners, l)
 	u.mu.Unlock()
+	serve := func(conn net.Conn) { p.serveOn(conn, conn, false) }
+	if strings.HasPrefix(l.name, securePrefix) {
+		serve = p.handshake
+	}
 	u.loops.Go(func() {
-		err := p.accept(l)
+		err := p.accept(l, serve)
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		if !u.closing {
@@ -40,7 +45,7 @@ func (p *Proxy) serve(l net.Listener) {
 }
 
 // accept serves the connections of a listener until it is closed.
-func (p *Proxy) accept(l net.Listener) error {
+func (p *Proxy) accept(l net.Listener, serve func(net.Conn)) error {
 	const shortest = 5 * time.Millisecond
 	pause := shortest
 	for {
@@ -49,7 +54,7 @@ func (p *Proxy) accept(l net.Listener) error {
 			pause = shortest
 			p.users.open.add(1)
 			p.users.conns.Add(1)
-			go p.serveConn(conn)
+			go serve(conn)
 			continue
 		}
 		var temporary interface{ Temporary() bool }
@@ -63,9 +68,10 @@ func (p *Proxy) accept(l net.Listener) error {
 	}
 }
 
-func (p *Proxy) serveConn(conn net.Conn) {
-	c := &userConn{proxy: p}
-	c.init(conn, conn, &p.slabs)
+// serveOn serves HTTP/1.1 on a connection; below is the socket that carries it.
+func (p *Proxy) serveOn(conn, below net.Conn, secure bool) {
+	c := &userConn{proxy: p, secure: secure}
+	c.init(conn, below, &p.slabs)
 	p.sweeper.add(c)
 	c.serve()
 }
@@ -87,5 +93,7 @@ func (u *users) closeListeners() {
 func (p *Proxy) closeUsers() {
 	p.users.closeListeners()
 	p.sweeper.closeAll()
+	close(p.web.done)
+	_ = p.web.server.Close() // what is left is cut
 	p.users.conns.Wait()
 }

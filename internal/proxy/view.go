@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/proxy/cert"
 	"github.com/noon-deploy/noon/internal/proxy/meter"
 	"github.com/noon-deploy/noon/internal/proxy/rules"
 )
@@ -29,6 +30,8 @@ type siteView struct {
 	hold     *noon.Hold
 	closed   *noon.Closed
 	traffic  noon.Traffic
+	tls      *noon.TLS
+	hsts     []byte // the field for answers over TLS; empty: none
 }
 
 // share is what part of the users goes to a revision.
@@ -49,6 +52,7 @@ type route struct {
 	strip   bool
 	service string
 	pool    []*endpoint
+	h2c     bool // its instances speak HTTP/2 alone
 	series  *meter.Series
 }
 
@@ -66,7 +70,7 @@ func (p *Proxy) newView(state *siteState) *siteView {
 	case state.removed:
 		return nil
 	}
-	v := &siteView{key: r.Site.Key(), state: state, hosts: normalHosts(r.Domains), hold: r.Hold, closed: r.Closed, traffic: r.Traffic}
+	v := &siteView{key: r.Site.Key(), state: state, hosts: normalHosts(r.Domains), hold: r.Hold, closed: r.Closed, traffic: r.Traffic, tls: r.TLS}
 	for _, path := range r.Paths {
 		if prefix := normalPrefix(path.Prefix); !slices.Contains(v.prefixes, prefix) {
 			v.prefixes = append(v.prefixes, prefix)
@@ -105,6 +109,17 @@ func (v *siteView) compile(r noon.Routing) {
 	v.segments, errs[0] = rules.CompileSegments(r.Segments)
 	v.rules, errs[1] = rules.Compile(r.Traffic)
 	v.state.trouble = errors.Join(errs[:]...)
+	if r.TLS != nil {
+		if value := cert.HSTSValue(*r.TLS); value != "" {
+			v.hsts = []byte("Strict-Transport-Security: " + value + "\r\n")
+		}
+		if r.TLS.Redirect || r.TLS.Canonical != "" {
+			v.ruled = 1
+		}
+	}
+	if slices.ContainsFunc(r.Endpoints, func(e noon.Endpoint) bool { return e.Protocol == noon.H2C }) {
+		v.ruled = 1
+	}
 	if len(r.Traffic.Redirects) > 0 || r.Traffic.Limits.Body > 0 || len(r.Traffic.Replay.Paths) > 0 || r.Traffic.Replay.Keyed {
 		v.ruled = 1
 	}
@@ -127,8 +142,10 @@ func (p *Proxy) newRevisionView(r noon.Routing, state *siteState, revision noon.
 			continue
 		}
 		prefix := normalPrefix(path.Prefix)
+		pool := pools[path.Service]
 		v.paths.add(prefix, &route{
-			prefix: prefix, strip: path.Strip, service: path.Service, pool: pools[path.Service],
+			h2c:    len(pool) > 0 && pool[0].Protocol == noon.H2C,
+			prefix: prefix, strip: path.Strip, service: path.Service, pool: pool,
 			series: p.meter.Series(meter.Key{Site: r.Site, Service: path.Service, Route: path.Prefix, Revision: revision}),
 		})
 	}
@@ -164,7 +181,9 @@ func (p *Proxy) publishLocked(state *siteState) {
 	}
 	view := p.newView(state)
 	before := p.snap.Swap(p.snap.Load().with(state.view, view))
+	earlier := state.view
 	state.view = view
+	p.tellCertsLocked(earlier, view)
 	close(before.replaced)
 	if view == nil || view.hold == nil {
 		state.parked.open()

@@ -1,0 +1,98 @@
+package proxy
+
+import (
+	"net/http"
+	"net/http/httputil"
+	"strings"
+
+	"github.com/noon-deploy/noon"
+)
+
+// The treatment of what net/http carries: as in treat.go.
+
+// lead answers a request instead of an instance if the site says so.
+func (p *Proxy) lead(r *http.Request) http.HandlerFunc {
+	snap := p.snap.Load()
+	if snap.ruled == 0 {
+		return nil
+	}
+	q := query{host: normalHost(r.Host), path: r.URL.Path}
+	t, _ := snap.resolve(&q)
+	if t.site == nil {
+		return nil
+	}
+	if handler, ok := p.redirectSecure(t.site, r.Host, r.URL.RequestURI(), r.TLS != nil); ok {
+		return handler
+	}
+	if location, status, ok := t.site.rules.Redirects.Redirect(q.host, q.path, r.URL.RawQuery); ok {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", location)
+			w.WriteHeader(status)
+		}
+	}
+	if most := t.site.traffic.Limits.Body; most > 0 {
+		if r.ContentLength > most {
+			return func(w http.ResponseWriter, r *http.Request) {
+				writePage(w, r, http.StatusRequestEntityTooLarge, "The request is larger than this site takes.")
+			}
+		}
+		r.Body = http.MaxBytesReader(nil, r.Body, most)
+	}
+	return nil
+}
+
+// treatRequest makes the request what the site wants its instances to be sent.
+// Its endpoint is not known yet.
+func (x *webExchange) treatRequest(r *httputil.ProxyRequest) {
+	r.SetXForwarded()
+	for name := range r.Out.Header {
+		if strings.HasPrefix(name, "Noon-") || name == "X-Real-Ip" || name == "Forwarded" {
+			r.Out.Header.Del(name)
+		}
+	}
+}
+
+// routed completes the request once it is known where it goes.
+func (x *webExchange) routed(out *http.Request) {
+	site, route := x.target.site, x.target.route
+	out.Header = out.Header.Clone()
+	if o := (webRequest{x.in, &x.query}).origin(); o.Trusted {
+		out.Header.Set("X-Forwarded-For", string(o.AppendFor(nil)))
+	}
+	if !site.rules.Request.Empty() {
+		for name := range out.Header {
+			if site.rules.Request.Removes([]byte(name)) {
+				out.Header.Del(name)
+			}
+		}
+		for _, f := range site.rules.Request.Set() {
+			out.Header.Set(f.Name, f.Value)
+		}
+	}
+	if route.strip && route.prefix != "" {
+		out.Header.Set("X-Forwarded-Prefix", route.prefix)
+		u := *out.URL
+		u.Path, u.RawPath = strings.TrimPrefix(u.Path, route.prefix), strings.TrimPrefix(u.RawPath, route.prefix)
+		if u.Path == "" {
+			u.Path, u.RawPath = "/", ""
+		}
+		out.URL = &u
+	}
+}
+
+// treatAnswer makes the answer what the site wants its users to be sent.
+func (x *webExchange) treatAnswer(res *http.Response) {
+	site := x.target.site
+	for name := range res.Header {
+		if strings.HasPrefix(name, "Noon-") || site.rules.Response.Removes([]byte(name)) {
+			res.Header.Del(name)
+		}
+	}
+	for _, f := range site.rules.Response.Set() {
+		res.Header.Set(f.Name, f.Value)
+	}
+	if name, value, ok := strings.Cut(strings.TrimSpace(string(site.hsts)), ": "); ok && res.Request.TLS != nil {
+		res.Header.Set(name, value)
+	}
+	res.Header.Set(releaseHeader, noon.ReleaseName(x.endpoint.Revision.Release))
+}
