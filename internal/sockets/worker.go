@@ -45,7 +45,7 @@ func (w *worker) forget() {
 // Limits and pauses of the supervision.
 const (
 	startLimit = 20 * time.Second       // for a worker to come to serve
-	atOnce     = time.Second            // who serves for less has ended at once
+	atOnce     = 500 * time.Millisecond // who serves for less has ended at once
 	firstPause = 20 * time.Millisecond  // once two in a row ended at once
 	longest    = 5 * time.Second        // a pause
 	askLimit   = 2 * time.Second        // for a worker to hand in its sockets

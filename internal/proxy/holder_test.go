@@ -1,0 +1,405 @@
+package proxy_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/fault"
+	"github.com/noon-deploy/noon/internal/proxy"
+	"github.com/noon-deploy/noon/internal/sockets"
+)
+
+// holdWord makes the test binary the holder of a proxy's sockets.
+const holdWord = "hold-sockets"
+
+// heldProxy is a proxy whose sockets are held by another process.
+type heldProxy struct {
+	*running
+	t    *testing.T
+	cfg  sockets.Config
+	mark string // in the environment of all its processes
+	stop []func()
+}
+
+// hold starts a holder, which starts the proxy.
+func hold(t *testing.T, env ...string) *heldProxy {
+	t.Helper()
+	dir := shortDir(t)
+	h := &heldProxy{t: t, mark: "NOON_TEST_MARK=" + dir, cfg: sockets.Config{
+		Socket: filepath.Join(dir, "h.sock"), Lock: filepath.Join(dir, "h.lock"), Worker: filepath.Join(dir, "p.sock"),
+		Output: filepath.Join(dir, "out"), Listen: []string{freeAddress(t, dir)}, Argv: []string{os.Args[0], "worker"},
+	}}
+	h.running = &running{Client: proxy.NewClient(h.cfg.Worker), url: "http://" + h.cfg.Listen[0], dir: dir, control: h.cfg.Worker}
+	t.Cleanup(h.clear)
+	h.start(env...)
+	h.awaitWorker(0)
+	return h
+}
+
+// start starts a holder; it does not wait for it.
+func (h *heldProxy) start(env ...string) *exec.Cmd {
+	h.t.Helper()
+	value, err := json.Marshal(childConfig{Dir: h.dir, Listen: h.cfg.Listen, Control: h.cfg.Worker, Holder: h.cfg.Socket})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	log, err := os.OpenFile(filepath.Join(h.dir, "holder.log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
+	cmd := exec.CommandContext(context.Background(), os.Args[0], append([]string{holdWord}, h.cfg.Args()...)...)
+	cmd.Env = append(append(os.Environ(), envChild+"="+string(value), h.mark), env...)
+	cmd.Stderr = log
+	if err := cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait()
+	}()
+	h.stop = append(h.stop, func() { <-ended })
+	return cmd
+}
+
+// processes are those of this proxy that live.
+func (h *heldProxy) processes() []int {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var pids []int
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		env, err := os.ReadFile("/proc/" + e.Name() + "/environ")
+		if err == nil && slices.Contains(strings.Split(string(env), "\x00"), h.mark) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func (h *heldProxy) clear() {
+	for range 200 {
+		left := h.processes()
+		if len(left) == 0 {
+			break
+		}
+		for _, pid := range left {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+	for _, wait := range h.stop {
+		wait()
+	}
+	if h.t.Failed() {
+		data, _ := os.ReadFile(filepath.Join(h.dir, "holder.log"))
+		out, _ := os.ReadFile(h.cfg.Output)
+		h.t.Logf("the holder said:\n%s\nthe proxies:\n%s", data, out)
+	}
+}
+
+func (h *heldProxy) status() sockets.Status {
+	h.t.Helper()
+	st, err := sockets.Ask(h.t.Context(), h.cfg.Socket)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return st
+}
+
+// awaitWorker waits until a worker serves that is not the one before.
+func (h *heldProxy) awaitWorker(before int) sockets.Status {
+	h.t.Helper()
+	var st sockets.Status
+	eventually(h.t, "a worker serves", func() bool {
+		var err error
+		st, err = sockets.Ask(h.t.Context(), h.cfg.Socket)
+		return err == nil && st.Worker != 0 && st.Worker != before
+	})
+	return st
+}
+
+func (h *heldProxy) kill(pid int) {
+	h.t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		h.t.Fatalf("kill %d: %v", pid, err)
+	}
+}
+
+// killHolder kills it and has another one come up, as noon serve would.
+func (h *heldProxy) killHolder() {
+	h.t.Helper()
+	before := h.status()
+	h.kill(before.PID)
+	eventually(h.t, "the holder is gone", func() bool {
+		_, err := sockets.Ask(h.t.Context(), h.cfg.Socket)
+		return err != nil
+	})
+	h.start()
+	if now := h.awaitWorker(0); now.Worker != before.Worker || now.PID == before.PID {
+		h.t.Errorf("holder %d has worker %d, before it was holder %d and worker %d", now.PID, now.Worker, before.PID, before.Worker)
+	}
+}
+
+// killWorker kills the one that serves, and tells how long it took until a
+// user was served who came just after.
+func (h *heldProxy) killWorker(users *arrivals) (recovery, gap time.Duration) {
+	h.t.Helper()
+	before := h.status().Worker
+	began := time.Now()
+	h.kill(before)
+	if a := get(h.t, freshClient(h.t), h.url); a.body != "r1" {
+		h.t.Errorf("just after the kill: %+v", a)
+	}
+	recovery = time.Since(began)
+	st := h.awaitWorker(before)
+	end := st.Ends[len(st.Ends)-1]
+	users.killed(began, end.At)
+	if end.PID != before {
+		h.t.Errorf("the holder saw process %d end, want %d", end.PID, before)
+	}
+	return recovery, end.Gap
+}
+
+// TestHeldUnderLoad kills and upgrades the proxy and the holder while users
+// come: their connections are never refused, and fail only with the process
+// that had accepted them.
+func TestHeldUnderLoad(t *testing.T) {
+	t.Parallel()
+	h := hold(t)
+	mustRoute(t, h.running, routing(1, 1, backend(t, says("r1"))))
+	users := arrive(t, h.url)
+	users.good("calm", 200)
+	files := filesOf(t, h.status().PID)
+
+	var recoveries, gaps []time.Duration
+	for range kills(20) {
+		users.good("between kills", 250) // so that a worker has served for a while
+		recovery, gap := h.killWorker(users)
+		recoveries, gaps = append(recoveries, recovery), append(gaps, gap)
+	}
+	users.good("20 kill -9 of the worker", 100)
+	slices.Sort(recoveries)
+	slices.Sort(gaps)
+	t.Logf("kill to answer: median %s, all %v", recoveries[len(recoveries)/2], recoveries)
+	t.Logf("end seen to serving: median %s, all %v", gaps[len(gaps)/2], gaps)
+	if worst := recoveries[len(recoveries)-1]; worst > 5*time.Second {
+		t.Errorf("the worst recovery took %s", worst)
+	}
+
+	for range kills(10) {
+		h.upgrade()
+		users.good("upgrade", 40)
+	}
+	h.killHolder()
+	users.good("kill -9 of the holder", 200)
+	h.killWorker(users)
+	users.good("kill -9 of the worker after that", 200)
+	for range 3 {
+		h.become()
+		users.good("upgrade of the holder", 100)
+	}
+	h.killWorker(users)
+	users.good("kill -9 of the worker after that", 200)
+	h.kill(h.status().PID)
+	h.start()
+	h.awaitWorker(0)
+	h.become()
+	h.upgrade()
+	users.good("everything in turn", 100)
+	users.end()
+	h.atRest(files)
+}
+
+// kills is how many of n are done in a short run.
+func kills(n int) int {
+	if testing.Short() {
+		return max(1, n/5)
+	}
+	return n
+}
+
+func (h *heldProxy) upgrade() {
+	h.t.Helper()
+	before := h.status().Worker
+	if err := h.Upgrade(h.t.Context(), []string{os.Args[0], "worker"}); err != nil {
+		h.t.Fatal(err)
+	}
+	if now := h.status().Worker; now == before || now == 0 {
+		h.t.Errorf("after the upgrade the holder knows worker %d, before %d", now, before)
+	}
+}
+
+func (h *heldProxy) become() {
+	h.t.Helper()
+	before := h.status()
+	now, err := sockets.Become(h.t.Context(), h.cfg.Socket, append([]string{os.Args[0], holdWord}, h.cfg.Args()...))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if now.PID != before.PID || now.Worker != before.Worker || !slices.Equal(now.Addresses, before.Addresses) || now.Restarts != before.Restarts {
+		h.t.Errorf("before it was %+v, now %+v", before, now)
+	}
+}
+
+// filesOf counts the open files of a process.
+func filesOf(t *testing.T, pid int) int {
+	t.Helper()
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// atRest wants one holder with one worker and nothing open that was not, and
+// nothing at all once they are asked to end.
+func (h *heldProxy) atRest(files int) {
+	h.t.Helper()
+	st := h.status()
+	eventually(h.t, "only holder and worker live", func() bool { return len(h.processes()) == 2 })
+	eventually(h.t, "the holder has closed what it had opened", func() bool { return filesOf(h.t, st.PID) <= files })
+	for _, pid := range []int{st.PID, st.Worker} {
+		if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+			h.t.Error(err)
+		}
+		eventually(h.t, "it ends", func() bool { return !slices.Contains(h.processes(), pid) })
+		if pid == st.PID && !slices.Contains(h.processes(), st.Worker) {
+			h.t.Error("the worker has ended with the holder")
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(h.dir, "*.sock*")); len(left) > 0 {
+		h.t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestBothKilled: sockets are bound anew when nobody has them any more.
+func TestBothKilled(t *testing.T) {
+	t.Parallel()
+	h := hold(t)
+	mustRoute(t, h.running, routing(1, 1, backend(t, says("r1"))))
+	idle := dialRaw(t, h.url)
+	if a := idle.get("/"); a.body != "r1" {
+		t.Fatal(a)
+	}
+	before := h.status()
+	h.kill(before.PID)
+	h.kill(before.Worker)
+	h.start()
+	if now := h.awaitWorker(before.Worker); now.PID == before.PID || now.Addresses[0] != before.Addresses[0] {
+		t.Errorf("before it was %+v, now %+v", before, now)
+	}
+	if a := get(t, client(t), h.url); a.body != "r1" {
+		t.Errorf("%+v", a)
+	}
+}
+
+// TestHolderKilledAtPoints: wherever the holder dies, nobody is refused, and
+// the next one has everything.
+func TestHolderKilledAtPoints(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		point string
+		do    func(*heldProxy) error
+	}{
+		{"sockets.become.before", becomeAnother},
+		{"sockets.become.after", becomeAnother},
+		{"sockets.register.before:2", upgradeWorker}, // the candidate's word
+		{"sockets.register.before:3", upgradeWorker}, // the successor's word
+		{"sockets.register.after:2", upgradeWorker},
+		{"sockets.start.before:2", killServing},
+		{"sockets.start.after:2", killServing},
+	} {
+		t.Run(strings.ReplaceAll(row.point, ":", "_"), func(t *testing.T) {
+			t.Parallel()
+			h := hold(t, fault.Env+"="+row.point)
+			mustRoute(t, h.running, routing(1, 1, backend(t, says("r1"))))
+			before := h.status()
+			if err := row.do(h); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the holder dies", func() bool { return !slices.Contains(h.processes(), before.PID) })
+			if strings.HasPrefix(row.point, "sockets.start.before") {
+				h.start() // nobody has the sockets until then
+				h.awaitWorker(0)
+			} else if a := get(t, freshClient(t), h.url); a.body != "r1" {
+				t.Errorf("without a holder: %+v", a)
+			} else {
+				h.start()
+				h.awaitWorker(0)
+			}
+			h.kill(h.status().Worker)
+			if a := get(t, freshClient(t), h.url); a.body != "r1" {
+				t.Errorf("after the next kill: %+v", a)
+			}
+			eventually(t, "only holder and worker live", func() bool { return len(h.processes()) == 2 })
+		})
+	}
+}
+
+func becomeAnother(h *heldProxy) error {
+	_, err := sockets.Become(h.t.Context(), h.cfg.Socket, append([]string{os.Args[0], holdWord}, h.cfg.Args()...))
+	if noon.KindOf(err) != noon.Unavailable {
+		return fmt.Errorf("it said %w, want that it is unavailable", errors.Join(err, errors.New("or nothing")))
+	}
+	return nil
+}
+
+func upgradeWorker(h *heldProxy) error {
+	return h.Upgrade(h.t.Context(), []string{os.Args[0], "worker"})
+}
+
+func killServing(h *heldProxy) error { return syscall.Kill(h.status().Worker, syscall.SIGKILL) }
+
+// TestSuccessorDiesHeld: the holder starts what served last, in the
+// environment that it served in, and without the points at which it died.
+func TestSuccessorDiesHeld(t *testing.T) {
+	t.Parallel()
+	h := hold(t, fault.Env+"_PROXY=proxy save before:2")
+	before := routing(1, 1, backend(t, says("r1")))
+	mustRoute(t, h.running, before)
+	first := h.status().Worker
+	wantKind(t, h.Route(t.Context(), routing(2, 2, backend(t, says("r2")))), noon.Unavailable)
+	h.awaitWorker(first)
+	mustRoute(t, h.running, routing(2, 2, backend(t, says("r2")))) // it does not die again
+	mustRoute(t, h.running, routing(3, 1, before.Endpoints[0].Address))
+	if err := h.Upgrade(t.Context(), []string{os.Args[0], "worker", "of", "the", "upgrade"}); err != nil {
+		t.Fatal(err)
+	}
+	second := h.status()
+	h.kill(second.Worker)
+	third := h.awaitWorker(second.Worker)
+	args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", third.Worker))
+	if want := os.Args[0] + "\x00worker\x00of\x00the\x00upgrade\x00"; err != nil || string(args) != want {
+		t.Errorf("it runs as %q, %v", args, err)
+	}
+	if third.Restarts != 2 || len(third.Ends) != 2 {
+		t.Errorf("status %+v", third)
+	}
+}
+
+// freshClient makes a new connection for each request.
+func freshClient(t *testing.T) *http.Client {
+	t.Helper()
+	c := client(t)
+	c.Transport.(*http.Transport).DisableKeepAlives = true
+	return c
+}
