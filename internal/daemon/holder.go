@@ -47,11 +47,11 @@ func (o Options) proxyArgv() []string {
 // proxy are, as soon as that changes. Both are left running then. It waits for
 // the holder's word and for its end; it does not look again and again.
 func (p part) keepHolder(ctx context.Context, report func(part string, err error)) {
-	pause, rest := restartSoon, context.WithoutCancel(ctx)
+	pause, rest, held := restartSoon, context.WithoutCancel(ctx), false
 	for ctx.Err() == nil {
 		why := sockets.Watch(ctx, p.socket, func(st sockets.Status) {
 			if len(st.Listen) > 0 {
-				pause = restartSoon
+				pause, held = restartSoon, true
 				report(p.name, nil)
 			}
 			report("proxy", proxyProblem(st))
@@ -63,8 +63,11 @@ func (p part) keepHolder(ctx context.Context, report func(part string, err error
 			sleep(ctx, restartSoon/10) // it has become another program
 			continue
 		}
-		report(p.name, errors.New("it has ended; the proxy serves on, and is not started again should it die"))
-		p.log.Info("nobody holds the proxy's sockets", "err", why)
+		if held {
+			report(p.name, errors.New("it has ended and is being started"))
+			p.log.Warn("nobody holds the proxy's sockets", "err", why)
+			held = false
+		}
 		if err := p.start(rest); err != nil && ctx.Err() == nil {
 			p.log.Error("part can not be started", "part", p.name, "err", err)
 			report(p.name, err)
@@ -113,13 +116,13 @@ func (c *Controller) upgradeHolder(ctx context.Context, next Options) error {
 func (c *Controller) holderFinding(ctx context.Context) api.Finding {
 	f := api.Finding{Subject: partSockets + " part"}
 	st, err := sockets.Ask(ctx, c.opts.Paths.HolderSocket())
-	if err == nil && c.partDown(partSockets) != nil {
-		err = c.partDown(partSockets)
+	if why := c.partDown(partSockets); why != nil {
+		err = why // it tells more than that nobody answers
 	}
 	switch {
 	case err != nil:
 		f.Detail = err.Error()
-		f.Hint = "The proxy serves without it, but nobody starts it again at once. This part is started again until it answers: mend what it says. Its log is in " + c.opts.Paths.LogDir() + "."
+		f.Hint = "A proxy that runs serves on without it, but is not started again should it die. This part is started again until it answers: mend what it says. Its log is in " + c.opts.Paths.LogDir() + "."
 		return f
 	case st.Version != c.opts.Version:
 		f.Hint = "`noon upgrade` brings every part to one version; the log is in " + c.opts.Paths.LogDir() + "."

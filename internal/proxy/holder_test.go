@@ -173,6 +173,8 @@ func (h *heldProxy) killWorker(users *arrivals) (recovery, gap time.Duration) {
 	st := h.awaitWorker(before)
 	end := st.Ends[len(st.Ends)-1]
 	users.killed(began, end.At)
+	h.t.Logf("killed; %s until its end was seen, %s until the next one served, %s until a user was answered",
+		end.At.Sub(began).Round(time.Millisecond/10), end.Gap.Round(time.Millisecond/10), recovery.Round(time.Millisecond/10))
 	if end.PID != before {
 		h.t.Errorf("the holder saw process %d end, want %d", end.PID, before)
 	}
