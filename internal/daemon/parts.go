@@ -142,9 +142,10 @@ func (p part) lastLines() string {
 func (p part) environ() []string {
 	var env []string
 	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, fault.Env+"=") && !(p.disarmed && strings.HasPrefix(v, fault.Env+"_PROXY=")) {
-			env = append(env, v)
+		if strings.HasPrefix(v, fault.Env+"=") || p.disarmed && strings.HasPrefix(v, fault.Env+"_PROXY=") {
+			continue
 		}
+		env = append(env, v)
 	}
 	if spec := os.Getenv(p.faults); spec != "" && !p.disarmed {
 		env = append(env, fault.Env+"="+spec)

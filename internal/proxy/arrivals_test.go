@@ -24,6 +24,9 @@ type arrivals struct {
 	wg      sync.WaitGroup
 
 	mu       sync.Mutex
+	inside   int // requests under way
+	skipped  int // that did not come because too many were inside
+	began    time.Time
 	idle     []*keptConn
 	sent     int
 	slowest  time.Duration
@@ -54,12 +57,15 @@ type keptConn struct {
 const (
 	arrivalPace  = 2500 * time.Microsecond // 400 requests a second
 	arrivalLimit = 10 * time.Second
+	// mostInside keeps a machine that is too slow for the pace from having ever
+	// more requests in the queue than it will answer.
+	mostInside = 600
 )
 
 // arrive begins; every body of a POST is as long as it says.
 func arrive(t *testing.T, url string) *arrivals {
 	t.Helper()
-	a := &arrivals{t: t, address: strings.TrimPrefix(url, "http://"), stop: make(chan struct{})}
+	a := &arrivals{t: t, address: strings.TrimPrefix(url, "http://"), began: time.Now(), stop: make(chan struct{})}
 	a.wg.Go(func() {
 		tick := time.NewTicker(arrivalPace)
 		defer tick.Stop()
@@ -73,10 +79,23 @@ func arrive(t *testing.T, url string) *arrivals {
 			if n%2 == 1 {
 				method = http.MethodPost
 			}
-			a.wg.Go(func() { a.visit(method, keep) })
+			if a.enter() {
+				a.wg.Go(func() { a.visit(method, keep) })
+			}
 		}
 	})
 	return a
+}
+
+func (a *arrivals) enter() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.inside >= mostInside {
+		a.skipped++
+		return false
+	}
+	a.inside++
+	return true
 }
 
 func (a *arrivals) visit(method string, keep bool) {
@@ -174,6 +193,7 @@ func (a *arrivals) note(began time.Time, f failure) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.sent++
+	a.inside--
 	if f.err != nil {
 		a.failures = append(a.failures, f)
 		return
@@ -224,11 +244,12 @@ func (a *arrivals) sum(phase string) {
 			bad = append(bad, f.String())
 		}
 	}
-	a.t.Logf("%s: %d requests, %d cut with their connection, %d failed; slowest %s", phase, a.sent, len(a.failures)-len(bad), len(bad), a.slowest.Round(time.Millisecond))
+	a.t.Logf("%s: %d requests, %.0f a second, %d cut with their connection, %d failed, %d did not come; slowest %s", phase,
+		a.sent, float64(a.sent)/time.Since(a.began).Seconds(), len(a.failures)-len(bad), len(bad), a.skipped, a.slowest.Round(time.Millisecond))
 	if len(bad) > 0 {
 		a.t.Errorf("%s: %s", phase, strings.Join(bad[:min(len(bad), 10)], "\n"))
 	}
-	a.sent, a.slowest, a.failures = 0, 0, nil
+	a.sent, a.skipped, a.slowest, a.failures, a.began = 0, 0, 0, nil, time.Now()
 }
 
 func (a *arrivals) end() {

@@ -50,7 +50,7 @@ func hold(t *testing.T, env ...string) *heldProxy {
 }
 
 // start starts a holder; it does not wait for it.
-func (h *heldProxy) start(env ...string) *exec.Cmd {
+func (h *heldProxy) start(env ...string) {
 	h.t.Helper()
 	value, err := json.Marshal(childConfig{Dir: h.dir, Listen: h.cfg.Listen, Control: h.cfg.Worker, Holder: h.cfg.Socket})
 	if err != nil {
@@ -73,7 +73,6 @@ func (h *heldProxy) start(env ...string) *exec.Cmd {
 		_ = cmd.Wait()
 	}()
 	h.stop = append(h.stop, func() { <-ended })
-	return cmd
 }
 
 // processes are those of this proxy that live.
@@ -272,12 +271,32 @@ func filesOf(t *testing.T, pid int) int {
 	return len(entries)
 }
 
+// zombies counts the children of a process that have ended.
+func zombies(t *testing.T, parent int) int {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, path := range stats {
+		data, err := os.ReadFile(path)
+		if _, rest, ok := strings.Cut(string(data), ") "); err == nil && ok && strings.HasPrefix(rest, fmt.Sprintf("Z %d ", parent)) {
+			n++
+		}
+	}
+	return n
+}
+
 // atRest wants one holder with one worker and nothing open that was not, and
 // nothing at all once they are asked to end.
 func (h *heldProxy) atRest(files int) {
 	h.t.Helper()
 	st := h.status()
 	eventually(h.t, "only holder and worker live", func() bool { return len(h.processes()) == 2 })
+	if n := zombies(h.t, st.PID); n > 0 {
+		h.t.Errorf("the holder has not let go of %d processes that have ended", n)
+	}
 	eventually(h.t, "the holder has closed what it had opened", func() bool { return filesOf(h.t, st.PID) <= files })
 	for _, pid := range []int{st.PID, st.Worker} {
 		if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
@@ -290,6 +309,55 @@ func (h *heldProxy) atRest(files int) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(h.dir, "*.sock*")); len(left) > 0 {
 		h.t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestWorkerKilledWhileUpgrading: whenever the worker dies on its way to a
+// successor, one of them or another one serves, and nobody is refused.
+func TestWorkerKilledWhileUpgrading(t *testing.T) {
+	t.Parallel()
+	for _, point := range []string{"proxy upgrade before", "proxy upgrade serving"} {
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			h := hold(t, fault.Env+"_PROXY="+point)
+			mustRoute(t, h.running, routing(1, 1, backend(t, says("r1"))))
+			wantKind(t, h.Upgrade(t.Context(), []string{os.Args[0], "worker"}), noon.Unavailable)
+			h.settled()
+		})
+	}
+	t.Run("anywhere", func(t *testing.T) {
+		t.Parallel()
+		h := hold(t)
+		mustRoute(t, h.running, routing(1, 1, backend(t, says("r1"))))
+		users := arrive(t, h.url)
+		for i := range kills(15) {
+			before := h.status().Worker
+			upgraded := make(chan error, 1)
+			go func() { upgraded <- h.Upgrade(context.WithoutCancel(t.Context()), []string{os.Args[0], "worker"}) }()
+			<-time.After(time.Duration(i) * 3 * time.Millisecond)
+			began := time.Now()
+			_ = syscall.Kill(before, syscall.SIGKILL) // it may have handed over and ended
+			eventually(t, "it is gone", func() bool { return !slices.Contains(h.processes(), before) })
+			users.killed(began, time.Now())
+			_ = <-upgraded // whether it came that far
+			h.settled()
+			users.good(fmt.Sprintf("killed %d ms into an upgrade", i*3), 50)
+		}
+		users.end()
+	})
+}
+
+// settled waits until one worker serves, the holder knows it, and nobody else
+// is left.
+func (h *heldProxy) settled() {
+	h.t.Helper()
+	eventually(h.t, "one worker serves, and the holder knows it", func() bool {
+		health, err := h.Health(h.t.Context())
+		st, serr := sockets.Ask(h.t.Context(), h.cfg.Socket)
+		return err == nil && serr == nil && st.Worker == health.PID && len(h.processes()) == 2
+	})
+	if a := get(h.t, freshClient(h.t), h.url); a.body != "r1" {
+		h.t.Errorf("%+v", a)
 	}
 }
 

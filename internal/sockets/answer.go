@@ -31,8 +31,8 @@ func (h *holder) accept(ctx context.Context) {
 
 // serve has one call answered. Its caller being gone is the caller's matter.
 func (h *holder) serve(ctx context.Context, conn *net.UnixConn, answer func(context.Context, *net.UnixConn) error) {
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	defer func() { _ = conn.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	if err := answer(ctx, conn); err != nil && ctx.Err() == nil {
 		h.log.Debug("call ended", "err", err)
 	}

@@ -101,8 +101,8 @@ func Watch(ctx context.Context, socket string, tell func(Status)) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	defer func() { _ = conn.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	if err := send(conn, call{Say: sayWatch}, nil); err != nil {
 		return unavailable(socket, err)
 	}
@@ -124,8 +124,8 @@ func ask(ctx context.Context, socket string, c call, fds []int) (Status, error) 
 	if err != nil {
 		return Status{}, err
 	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	defer func() { _ = conn.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	if err := send(conn, c, fds); err != nil {
 		return Status{}, unavailable(socket, err)
 	}

@@ -156,13 +156,13 @@ type process struct {
 	said  *strings.Builder // stderr, once it has ended
 }
 
-func (p *place) start(env ...string) *process {
+func (p *place) start() *process {
 	p.t.Helper()
 	c := &process{
 		Cmd:   exec.CommandContext(context.Background(), os.Args[0], append([]string{asHolder}, p.cfg.Args()...)...),
 		ended: make(chan struct{}), said: &strings.Builder{},
 	}
-	c.Env, c.Stderr = append(append(os.Environ(), "HELD_IN="+p.dir), env...), c.said
+	c.Env, c.Stderr = append(os.Environ(), "HELD_IN="+p.dir), c.said
 	if err := c.Start(); err != nil {
 		p.t.Fatal(err)
 	}
@@ -175,9 +175,9 @@ func (p *place) start(env ...string) *process {
 }
 
 // serving starts a holder and waits until a worker serves.
-func (p *place) serving(env ...string) sockets.Status {
+func (p *place) serving() sockets.Status {
 	p.t.Helper()
-	p.start(env...)
+	p.start()
 	return p.await("a worker serves", func(st sockets.Status) bool { return st.Worker != 0 })
 }
 

@@ -19,11 +19,11 @@ import (
 )
 
 // pair is the two ends of a connection.
-func pair(t testing.TB) (a, b *net.UnixConn) {
-	t.Helper()
+func pair(tb testing.TB) (a, b *net.UnixConn) {
+	tb.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	conns := make([]*net.UnixConn, 2)
 	for i, fd := range fds {
@@ -31,10 +31,10 @@ func pair(t testing.TB) (a, b *net.UnixConn) {
 		c, err := net.FileConn(f)
 		_ = f.Close()
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		conns[i] = c.(*net.UnixConn)
-		t.Cleanup(func() { _ = c.Close() })
+		tb.Cleanup(func() { _ = c.Close() })
 		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 	}
 	return conns[0], conns[1]
@@ -46,8 +46,8 @@ func TestMessages(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		a, b := pair(t)
-		defer a.Close()
-		defer b.Close()
+		defer func() { _ = a.Close() }()
+		defer func() { _ = b.Close() }()
 		sizes := rapid.SliceOfN(rapid.IntRange(0, 300_000), 1, 4).Draw(rt, "sizes")
 		counts := rapid.SliceOfN(rapid.IntRange(0, 5), len(sizes), len(sizes)).Draw(rt, "counts")
 		sent := make(chan error, 1)

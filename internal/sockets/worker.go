@@ -75,7 +75,7 @@ func (h *holder) provide(ctx context.Context) error {
 	err := h.findWorker(ctx)
 	switch {
 	case ctx.Err() != nil || !h.lacking():
-		return nil
+		return nil //nolint:nilerr // there is a worker, or it is over
 	case gone(err):
 		err := h.start(ctx)
 		if errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(h.bindBy) {
