@@ -334,14 +334,17 @@ func TestWorkerKilledWhileUpgrading(t *testing.T) {
 			before := h.status().Worker
 			upgraded := make(chan error, 1)
 			go func() { upgraded <- h.Upgrade(context.WithoutCancel(t.Context()), []string{os.Args[0], "worker"}) }()
-			<-time.After(time.Duration(i) * 3 * time.Millisecond)
+			if i%2 == 1 { // from when there is a successor, or may have been
+				eventually(t, "a successor is there", func() bool { return len(h.processes()) == 3 || h.status().Worker != before })
+			}
+			<-time.After(time.Duration(i) * 2 * time.Millisecond)
 			began := time.Now()
 			_ = syscall.Kill(before, syscall.SIGKILL) // it may have handed over and ended
 			eventually(t, "it is gone", func() bool { return !slices.Contains(h.processes(), before) })
 			users.killed(began, time.Now())
 			_ = <-upgraded // whether it came that far
 			h.settled()
-			users.good(fmt.Sprintf("killed %d ms into an upgrade", i*3), 50)
+			users.good(fmt.Sprintf("kill %d in an upgrade", i), 50)
 		}
 		users.end()
 	})
@@ -358,6 +361,36 @@ func (h *heldProxy) settled() {
 	})
 	if a := get(h.t, freshClient(h.t), h.url); a.body != "r1" {
 		h.t.Errorf("%+v", a)
+	}
+}
+
+// TestQueueOutlivesWorker: a connection that was made, and sent its request,
+// before the worker was killed, but was not accepted by it, loses nothing.
+func TestQueueOutlivesWorker(t *testing.T) {
+	t.Parallel()
+	h := hold(t)
+	mustRoute(t, h.running, routing(1, 1, backend(t, says("r1"))))
+	worker := h.status().Worker
+	if err := syscall.Kill(worker, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it has stopped", func() bool {
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", worker))
+		return err == nil && strings.Contains(string(data), ") T ")
+	})
+	var waiting []*rawConn
+	for range 50 {
+		c := dialRaw(t, h.url)
+		if _, err := c.conn.Write([]byte("POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\norder")); err != nil {
+			t.Fatal(err)
+		}
+		waiting = append(waiting, c)
+	}
+	h.kill(worker)
+	for _, c := range waiting {
+		if a := c.send(""); a.status != http.StatusOK || a.body != "r1" {
+			t.Errorf("%+v", a)
+		}
 	}
 }
 
