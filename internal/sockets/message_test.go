@@ -21,12 +21,13 @@ import (
 // pair is the two ends of a connection.
 func pair(tb testing.TB) (a, b *net.UnixConn) {
 	tb.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	conns := make([]*net.UnixConn, 2)
 	for i, fd := range fds {
+		unix.CloseOnExec(fd)
 		f := os.NewFile(uintptr(fd), "pair")
 		c, err := net.FileConn(f)
 		_ = f.Close()
