@@ -39,7 +39,7 @@ type window struct{ from, to time.Time }
 
 type failure struct {
 	what        string
-	established time.Time // of the connection; zero: there was none
+	established time.Time // of the connection, not later; zero: there was none
 	at          time.Time
 	err         error
 }
@@ -51,7 +51,7 @@ func (f failure) String() string {
 type keptConn struct {
 	net.Conn
 	r           *bufio.Reader
-	established time.Time
+	established time.Time // not later than that
 }
 
 const (
@@ -138,11 +138,12 @@ func (a *arrivals) connect(keep bool) (*keptConn, error) {
 		}
 		_ = c.Close()
 	}
+	began := time.Now() // the kernel may have made it long before Dial returns
 	conn, err := net.DialTimeout("tcp", a.address, arrivalLimit)
 	if err != nil {
 		return nil, err
 	}
-	return &keptConn{conn, bufio.NewReader(conn), time.Now()}, nil
+	return &keptConn{conn, bufio.NewReader(conn), began}, nil
 }
 
 // endedByPeer looks without waiting.
