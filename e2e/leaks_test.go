@@ -43,7 +43,7 @@ func (c *crasher) exactly(want noon.Revision) error {
 
 // noLeaks wants no process, port, socket or directory that nobody needs.
 func (m *machine) noLeaks(up []noon.Instance) error {
-	wantProcs := map[string]int{"serve": 1, "host": 1, "proxy": 1, "keeper": len(up), "": len(up)}
+	wantProcs := map[string]int{"serve": 1, "host": 1, "sockets": 1, "proxy": 1, "keeper": len(up), "": len(up)}
 	var pids, wantPIDs []int
 	procs := m.processes()
 	counts := map[string]int{}
@@ -100,7 +100,7 @@ func (m *machine) noLitter(live map[string]bool) error {
 	for i := range sockets {
 		sockets[i] = filepath.Base(sockets[i])
 	}
-	if want := []string{"api.sock", "host.sock", "proxy.sock"}; !slices.Equal(sockets, want) {
+	if want := []string{"api.sock", "host.sock", "proxy.sock", "sockets.sock"}; !slices.Equal(sockets, want) {
 		return fmt.Errorf("sockets are %q, want %q", sockets, want)
 	}
 	entries, err := os.ReadDir(filepath.Join(m.data, "host", "run"))

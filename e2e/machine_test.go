@@ -207,7 +207,7 @@ func (m *machine) health() (api.Health, error) {
 	if err != nil {
 		return h, err
 	}
-	for _, part := range []string{"host", "proxy"} {
+	for _, part := range []string{"host", "sockets", "proxy"} {
 		if h.Identities[part] == 0 {
 			return h, fmt.Errorf("the %s part: %s", part, h.Parts[part])
 		}

@@ -18,7 +18,7 @@ type proc struct {
 
 func (p proc) String() string { return fmt.Sprintf("%d %s", p.pid, strings.Join(p.args, " ")) }
 
-// part is "serve", "host", "proxy", "keeper" or "exec-instance" if it is one of
+// part is "serve", "host", "sockets", "proxy", "keeper" or "exec-instance" if it is one of
 // noon's own, "" if it is the app's.
 func (p proc) part() string {
 	if len(p.args) > 1 && strings.HasPrefix(filepath.Base(p.args[0]), "noon") {

@@ -35,7 +35,10 @@ func TestUpgradeUnderLoad(t *testing.T) {
 					return fmt.Errorf("%s is still %v", part, before.Identities)
 				}
 			}
-			for _, part := range []string{"serve", "host", "proxy"} {
+			if before.Identities["sockets"] != after.Identities["sockets"] {
+				return fmt.Errorf("another process holds the sockets than in %v", before.Identities)
+			}
+			for _, part := range []string{"serve", "host", "sockets", "proxy"} {
 				for _, p := range m.parts(part) {
 					if p.args[0] != binary {
 						return fmt.Errorf("%v is not the new binary", p)
@@ -56,7 +59,7 @@ func TestUpgradeUnderLoad(t *testing.T) {
 		for _, p := range m.processes() {
 			counts[p.part()]++
 		}
-		if want := map[string]int{"serve": 1, "host": 1, "proxy": 1, "keeper": 2, "": 2}; !maps.Equal(counts, want) {
+		if want := map[string]int{"serve": 1, "host": 1, "sockets": 1, "proxy": 1, "keeper": 2, "": 2}; !maps.Equal(counts, want) {
 			return fmt.Errorf("processes are %v, want %v", counts, want)
 		}
 		return nil

@@ -15,16 +15,18 @@ import (
 	"github.com/noon-deploy/noon/internal/demo"
 	"github.com/noon-deploy/noon/internal/fault"
 	"github.com/noon-deploy/noon/internal/host/process"
+	"github.com/noon-deploy/noon/internal/sockets"
 )
 
 // parts is what this build of noon is made of.
 func parts() cli.Parts {
 	return cli.Parts{
-		Serve:  serve,
-		Host:   with(daemon.Host),
-		Proxy:  with(daemon.Proxy),
-		Keeper: process.KeeperMain,
-		Exec:   process.ExecMain,
+		Serve:   serve,
+		Host:    with(daemon.Host),
+		Proxy:   with(daemon.Proxy),
+		Keeper:  process.KeeperMain,
+		Exec:    process.ExecMain,
+		Sockets: func(ctx context.Context, args []string) int { return sockets.Main(ctx, version, args) },
 		Doctor: func(ctx context.Context, o cli.ServeOptions) []api.Finding {
 			return daemon.Doctor(ctx, daemon.Options{Paths: daemon.Paths{Data: o.Data, Run: o.Run}, Listen: o.Listen, Version: o.Version})
 		},

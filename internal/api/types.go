@@ -111,7 +111,7 @@ type Health struct {
 	Version    string            `json:"version"`
 	PID        int               `json:"pid"`
 	Data       string            `json:"data"`
-	Parts      map[string]string `json:"parts"`     // "host", "proxy" → version, or why it can not be reached
+	Parts      map[string]string `json:"parts"`     // "host", "proxy", "sockets" → version, or why it can not be reached
 	Addresses  []string          `json:"addresses"` // where the proxy listens
 	Ledger     string            `json:"ledger"`
 	StartedAt  time.Time         `json:"started_at"`

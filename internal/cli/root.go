@@ -92,7 +92,7 @@ func (f *face) addCommands() {
 	add(groupLook, f.statusCommand(), f.psCommand(), f.logsCommand(), f.historyCommand())
 	add(groupMachine, f.serveCommand(), f.downCommand(), f.upgradeCommand(), f.backupCommand(), f.doctorCommand(), f.demoCommand())
 	f.root.AddCommand(f.versionCommand(), exitCodesTopic(), variablesTopic(), f.partCommand("host", "run the host part alone", f.parts.Host),
-		f.partCommand("proxy", "run the proxy alone", f.parts.Proxy), f.missingCommand("keeper"), f.missingCommand("exec-instance"))
+		f.partCommand("proxy", "run the proxy alone", f.parts.Proxy), f.missingCommand("keeper"), f.missingCommand("exec-instance"), f.missingCommand("sockets"))
 }
 
 // noCommand is run when no command has the name that was typed.

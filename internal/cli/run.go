@@ -37,26 +37,29 @@ func OS(version string) Process {
 // Parts is what the commands start but do not contain. A nil part gives a
 // clear error.
 type Parts struct {
-	Serve  func(ctx context.Context, o ServeOptions) error         // the controller, with host and proxy
-	Host   func(ctx context.Context, o ServeOptions) error         // the host part alone
-	Proxy  func(ctx context.Context, o ServeOptions) error         // the proxy alone
-	Keeper func(ctx context.Context, args []string) int            // watches one instance
-	Exec   func(args []string) int                                 // becomes one instance
-	Doctor func(ctx context.Context, o ServeOptions) []api.Finding // looks at this machine
-	Demo   func(ctx context.Context, o DemoOptions) error
+	Serve   func(ctx context.Context, o ServeOptions) error         // the controller, with host and proxy
+	Host    func(ctx context.Context, o ServeOptions) error         // the host part alone
+	Proxy   func(ctx context.Context, o ServeOptions) error         // the proxy alone
+	Keeper  func(ctx context.Context, args []string) int            // watches one instance
+	Exec    func(args []string) int                                 // becomes one instance
+	Sockets func(ctx context.Context, args []string) int            // holds the proxy's listening sockets
+	Doctor  func(ctx context.Context, o ServeOptions) []api.Finding // looks at this machine
+	Demo    func(ctx context.Context, o DemoOptions) error
 }
 
 // Run runs one command and returns its exit code. ctx ends when the user
 // interrupts it.
 func Run(ctx context.Context, p Process, parts Parts) int {
-	// These two run once per instance: nothing is built for them that they do
-	// not need.
+	// These run once per instance, or do nothing but hold something: nothing is
+	// built for them that they do not need.
 	if len(p.Args) > 0 {
 		switch {
 		case p.Args[0] == "keeper" && parts.Keeper != nil:
 			return parts.Keeper(ctx, p.Args[1:])
 		case p.Args[0] == "exec-instance" && parts.Exec != nil:
 			return parts.Exec(p.Args[1:])
+		case p.Args[0] == "sockets" && parts.Sockets != nil:
+			return parts.Sockets(ctx, p.Args[1:])
 		}
 	}
 	f := newFace(p, parts) //nolint:contextcheck // commands are given ctx when they run

@@ -29,7 +29,7 @@ func Doctor(ctx context.Context, opts Options) []api.Finding {
 	return []api.Finding{
 		system(),
 		directory(opts.Paths),
-		sockets(opts.Paths),
+		socketsDir(opts.Paths),
 		disk(opts.Paths),
 		openFiles(),
 		git(ctx),
@@ -57,6 +57,7 @@ func (c *Controller) Doctor(ctx context.Context) ([]api.Finding, error) {
 		}
 		list = append(list, f)
 	}
+	list = append(list, c.holderFinding(ctx))
 	for _, addr := range health.Addresses {
 		list = append(list, answers(ctx, addr))
 	}
@@ -93,7 +94,7 @@ func directory(p Paths) api.Finding {
 	return finding("data directory", p.Data+" can be written", err, "Name another with --data or NOON_DATA, or give this user the right to write to it.")
 }
 
-func sockets(p Paths) api.Finding {
+func socketsDir(p Paths) api.Finding {
 	err := p.Prepare()
 	return finding("sockets", p.RunDir(), err, noon.HintOf(err))
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/api"
+	"github.com/noon-deploy/noon/internal/sockets"
 )
 
 // Health tells which parts run, in which version.
@@ -25,6 +26,11 @@ func (c *Controller) Health(ctx context.Context) (api.Health, error) {
 		h.Parts["proxy"] = err.Error()
 	} else {
 		h.Parts["proxy"], h.Identities["proxy"], h.Addresses = p.Version, p.PID, p.Addresses
+	}
+	if st, err := sockets.Ask(ctx, c.opts.Paths.HolderSocket()); err != nil {
+		h.Parts[partSockets] = err.Error()
+	} else {
+		h.Parts[partSockets], h.Identities[partSockets] = st.Version, st.PID
 	}
 	if _, version, err := c.host.Ping(ctx); err != nil {
 		h.Parts["host"] = err.Error()
@@ -41,7 +47,8 @@ func (c *Controller) Health(ctx context.Context) (api.Health, error) {
 const probeLimit = 10 * time.Second
 
 // Upgrade makes every part go on with another binary. The proxy hands over its
-// listening sockets; the host part and the controller are replaced, which
+// listening sockets; their holder becomes the other binary, the process and
+// what it holds stay the same; the host part and the controller are replaced, which
 // stops neither traffic nor instances. A deployment that is under way goes on
 // in the new controller.
 func (c *Controller) Upgrade(ctx context.Context, req api.UpgradeRequest) error {
@@ -53,12 +60,11 @@ func (c *Controller) Upgrade(ctx context.Context, req api.UpgradeRequest) error 
 	}
 	next := c.opts
 	next.Binary = req.Binary
-	for _, p := range next.parts() {
-		if p.name == "proxy" {
-			if err := c.proxy.Upgrade(ctx, p.argv); err != nil {
-				return err
-			}
-		}
+	if err := c.proxy.Upgrade(ctx, next.proxyArgv()); err != nil {
+		return err
+	}
+	if err := c.upgradeHolder(ctx, next); err != nil {
+		return err
 	}
 	c.opts.Binary = req.Binary
 	c.end(endUpgrade)
@@ -97,7 +103,8 @@ func (c *Controller) Down(ctx context.Context) error {
 	}
 	c.leaveParts()
 	defer c.end(endDown)
-	return c.stopParts(ctx, "host", "proxy")
+	// The holder first: it would start the proxy again.
+	return errors.Join(c.stopParts(ctx, partSockets), c.stopParts(ctx, "host", "proxy"))
 }
 
 // stopLimit is how long a part may take to end when it is asked to.
@@ -121,8 +128,12 @@ func (c *Controller) stopParts(ctx context.Context, names ...string) error {
 }
 
 func (c *Controller) pids(ctx context.Context, name string) ([]int, error) {
-	if name == "host" {
+	switch name {
+	case "host":
 		pid, err := peer(ctx, c.opts.Paths.HostSocket())
+		return []int{pid}, err
+	case partSockets:
+		pid, err := peer(ctx, c.opts.Paths.HolderSocket())
 		return []int{pid}, err
 	}
 	h, err := c.proxy.Health(ctx)

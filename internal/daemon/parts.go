@@ -33,10 +33,16 @@ type part struct {
 	faults string // environment variable whose value becomes the part's NOON_FAULT
 	dir    string // for its log
 	log    *slog.Logger
+	up     func(context.Context) bool // it works; nil: somebody listens on its socket
+
+	disarmed bool // it was started before: points at which it dies are for the first time
 }
 
-// answers reports whether somebody listens on the part's socket.
+// answers reports whether the part is there.
 func (p part) answers(ctx context.Context) bool {
+	if p.up != nil {
+		return p.up(ctx)
+	}
 	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "unix", p.socket)
 	if err != nil {
 		return false
@@ -136,11 +142,12 @@ func (p part) lastLines() string {
 func (p part) environ() []string {
 	var env []string
 	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, fault.Env+"=") {
-			env = append(env, v)
+		if strings.HasPrefix(v, fault.Env+"=") || p.disarmed && strings.HasPrefix(v, fault.Env+"_PROXY=") {
+			continue
 		}
+		env = append(env, v)
 	}
-	if spec := os.Getenv(p.faults); spec != "" {
+	if spec := os.Getenv(p.faults); spec != "" && !p.disarmed {
 		env = append(env, fault.Env+"="+spec)
 	}
 	return env
@@ -155,16 +162,14 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// parts lists the processes beside the controller, in the order in which they
-// are needed.
-func (o Options) parts() []part {
-	common := []string{"--data", o.Paths.Data, "--run", o.Paths.RunDir()}
-	proxyArgs := append([]string{o.Binary, "proxy"}, common...)
-	for _, addr := range o.Listen {
-		proxyArgs = append(proxyArgs, "--listen", addr)
-	}
-	return []part{
-		{name: "proxy", socket: o.Paths.ProxySocket(), argv: proxyArgs, faults: fault.Env + "_PROXY", dir: o.Paths.LogDir(), log: o.Log},
-		{name: "host", socket: o.Paths.HostSocket(), argv: append([]string{o.Binary, "host"}, common...), faults: fault.Env + "_HOST", dir: o.Paths.LogDir(), log: o.Log},
+// common are the arguments of every part.
+func (o Options) common() []string {
+	return []string{"--data", o.Paths.Data, "--run", o.Paths.RunDir()}
+}
+
+func (o Options) hostPart() part {
+	return part{
+		name: "host", socket: o.Paths.HostSocket(), argv: append([]string{o.Binary, "host"}, o.common()...),
+		faults: fault.Env + "_HOST", dir: o.Paths.LogDir(), log: o.Log,
 	}
 }

@@ -23,6 +23,7 @@ func Proxy(ctx context.Context, opts Options) error {
 	p, err := proxy.Open(proxy.Config{
 		Dir: opts.Paths.ProxyDir(), Listen: opts.Listen, Control: opts.Paths.ProxySocket(),
 		Log: opts.Log, Faults: opts.Faults, Version: opts.Version, Inherited: inherited,
+		Holder: opts.Paths.HolderSocket(),
 	})
 	if err != nil {
 		return err

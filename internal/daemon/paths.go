@@ -13,7 +13,7 @@ import (
 )
 
 // maxSocket is the longest path of a unix socket, less what the proxy appends
-// to its own: sun_path holds 108 bytes on Linux, 104 on macOS.
+// to its own, and for sockets.sock, which is a little longer: sun_path holds 108 bytes on Linux, 104 on macOS.
 const maxSocket = 90
 
 // Paths is where a machine's noon keeps things.
@@ -59,6 +59,9 @@ func (p Paths) HostSocket() string { return filepath.Join(p.RunDir(), "host.sock
 
 // ProxySocket is where the proxy is told its routing.
 func (p Paths) ProxySocket() string { return filepath.Join(p.RunDir(), "proxy.sock") }
+
+// HolderSocket is where the holder of the proxy's sockets is spoken to.
+func (p Paths) HolderSocket() string { return filepath.Join(p.RunDir(), "sockets.sock") }
 
 // Prepare makes the directories, readable by their owner only.
 func (p Paths) Prepare() error {

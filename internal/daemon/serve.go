@@ -121,10 +121,11 @@ func (c *Controller) serve(ctx context.Context) (string, error) {
 		stopKeeping()
 		keepers.Wait()
 	}
-	for _, p := range c.opts.parts() {
-		c.setPart(p.name, errStarting)
-		keepers.Go(func() { p.keep(keeping, c.setPart) })
+	for _, name := range []string{partSockets, "proxy", "host"} {
+		c.setPart(name, errStarting)
 	}
+	keepers.Go(func() { c.opts.holderPart().keepHolder(keeping, c.setPart) })
+	keepers.Go(func() { c.opts.hostPart().keep(keeping, c.setPart) })
 	group.Go(func() error { return c.whenUp(ctx, group) })
 	group.Go(func() error { return serveHTTP(ctx, listener, handler) })
 	err = group.Wait()

@@ -168,4 +168,10 @@ func (c *Controller) look(ctx context.Context, st *api.SiteStatus) {
 		return
 	}
 	st.Addresses = health.Addresses
+	if why := c.partDown(partSockets); why != nil && st.Problem == nil {
+		st.Problem = &noon.Error{
+			Kind: noon.Unavailable, Op: "hold the proxy's sockets", Err: why,
+			Hint: "Users are served meanwhile. noon serve starts this part again; noon doctor tells more.",
+		}
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/sockets"
 )
 
 // drainCall is the body of POST /v1/drain.
@@ -64,6 +65,7 @@ func (p *Proxy) controlHandler(own bool) http.Handler {
 		return nil, p.upgrade(r.Context(), call.Argv)
 	})
 	p.handleSights(mux, handle, own)
+	handle("POST "+sockets.HandInPath, func(r *http.Request) (any, error) { return nil, p.handIn(r.Context()) })
 	return mux
 }
 

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/sockets"
 )
 
 // envInherit tells a successor which of its file descriptors are what.
@@ -33,7 +34,8 @@ const (
 	saysServing = "serving\n"
 )
 
-// Inherited is what a proxy was handed by the one before it.
+// Inherited is what a proxy was handed: by the one before it everything, by the
+// holder of the sockets the listeners only.
 type Inherited struct {
 	listeners []namedListener
 	control   *net.UnixListener
@@ -47,12 +49,30 @@ type inheritance struct {
 	Listen []string `json:"listen"`
 }
 
-// Inherit takes what the proxy before this process has left in its
-// environment, nil if there was none. It must be called at most once, early.
+// fromProxy reports whether there is a proxy before this one.
+func (i *Inherited) fromProxy() bool { return i != nil && i.control != nil }
+
+// fromHolder takes the listeners of a process that only holds them, nil if
+// there are none.
+func fromHolder() (*Inherited, error) {
+	listeners, err := sockets.Inherit()
+	if err != nil || len(listeners) == 0 {
+		return nil, err
+	}
+	i := &Inherited{}
+	for _, l := range listeners {
+		i.listeners = append(i.listeners, namedListener{l.Listener, l.Name})
+	}
+	return i, nil
+}
+
+// Inherit takes what the proxy before this process or the holder of the
+// sockets has left in its environment, nil if there was nothing. It must be
+// called at most once, early.
 func Inherit() (*Inherited, error) {
 	value, ok := os.LookupEnv(envInherit)
 	if !ok {
-		return nil, nil
+		return fromHolder()
 	}
 	if err := os.Unsetenv(envInherit); err != nil {
 		return nil, fmt.Errorf("forget %s: %w", envInherit, err)
@@ -126,7 +146,7 @@ func (i *Inherited) closeRest() {
 // begin tells the proxy before that this one could serve, and returns when it
 // shall. If that proxy has died meanwhile there is nobody else.
 func (i *Inherited) begin() error {
-	if i == nil {
+	if !i.fromProxy() {
 		return nil
 	}
 	if _, err := io.WriteString(i.ready, saysReady); err != nil && !errors.Is(err, syscall.EPIPE) {
@@ -140,7 +160,7 @@ func (i *Inherited) begin() error {
 // serving tells the proxy before that it may stop accepting. What this process
 // writes to stderr goes where that one's did.
 func (i *Inherited) serving() {
-	if i == nil {
+	if !i.fromProxy() {
 		return
 	}
 	_ = unix.Dup2(int(i.errors.Fd()), int(os.Stderr.Fd())) //nolint:gosec // descriptors fit

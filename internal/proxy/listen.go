@@ -8,12 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/sockets"
 )
 
 // namedListener is a listener with the address it was asked for by, which is
@@ -25,7 +25,7 @@ type namedListener struct {
 
 // lockDir makes sure that one proxy at most changes the directory.
 func lockDir(dir string, inherited *Inherited) (*os.File, error) {
-	if inherited != nil {
+	if inherited.fromProxy() {
 		return inherited.lock, nil
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -71,27 +71,14 @@ func listenAll(addresses []string, inherited *Inherited) ([]namedListener, error
 			all = append(all, namedListener{l, address})
 			continue
 		}
-		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", strings.TrimPrefix(address, securePrefix))
+		l, err := sockets.Bind(context.Background(), address)
 		if err != nil {
-			return all, &noon.Error{Kind: noon.Failure, Op: "listen on", Subject: address, Err: err, Hint: listenHint(err)}
+			return all, err
 		}
 		all = append(all, namedListener{l, address})
 	}
 	inherited.closeRest()
 	return all, nil
-}
-
-func listenHint(err error) string {
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return "Another program uses this port. End it, or choose another address."
-	case errors.Is(err, syscall.EACCES):
-		return "Ports below 1024 need a permission: setcap cap_net_bind_service=+ep on the noon binary, or choose another port."
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return "The address is not one of this machine."
-	default:
-		return "The address must be host:port, such as 0.0.0.0:80."
-	}
 }
 
 // maxSocketPath is what fits into a socket's address on every system, with
@@ -110,7 +97,7 @@ func checkSocketPath(path string) error {
 }
 
 func listenControl(path string, inherited *Inherited) (*net.UnixListener, error) {
-	if inherited != nil {
+	if inherited.fromProxy() {
 		return inherited.control, nil
 	}
 	// The lock is held: a socket that is there is nobody's.

@@ -25,6 +25,7 @@ import (
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/fault"
 	"github.com/noon-deploy/noon/internal/proxy"
+	"github.com/noon-deploy/noon/internal/sockets"
 )
 
 // envChild makes the test binary a proxy: its value is a childConfig.
@@ -34,10 +35,16 @@ type childConfig struct {
 	Dir     string
 	Listen  []string
 	Control string
+	Holder  string
 	Limits  proxy.Limits
 }
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == holdWord {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		os.Exit(sockets.Main(ctx, "test", os.Args[2:]))
+	}
 	if value := os.Getenv(envChild); value != "" {
 		if err := runChild(value); err != nil {
 			fmt.Fprintln(os.Stderr, "proxy:", err)
@@ -62,7 +69,7 @@ func runChild(value string) error {
 		return err
 	}
 	p, err := proxy.Open(proxy.Config{
-		Dir: c.Dir, Listen: c.Listen, Control: c.Control, Limits: c.Limits, Faults: points,
+		Dir: c.Dir, Listen: c.Listen, Control: c.Control, Holder: c.Holder, Limits: c.Limits, Faults: points,
 		Inherited: inherited, Version: "test", Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/noon-deploy/noon/internal/fault"
 	"github.com/noon-deploy/noon/internal/proxy/cert"
 	"github.com/noon-deploy/noon/internal/proxy/meter"
+	"github.com/noon-deploy/noon/internal/sockets"
 )
 
 // Config is what a proxy needs to know to begin.
@@ -29,7 +30,8 @@ type Config struct {
 	Log       *slog.Logger
 	Faults    *fault.Points
 	Version   string
-	Inherited *Inherited // from Inherit; nil if no proxy came before
+	Inherited *Inherited // from Inherit; nil if nothing was handed to this process
+	Holder    string     // socket of who holds the listeners, see sockets; "" if nobody does
 	Limits    Limits
 	Access    *meter.Log // nil: no access log
 }
@@ -213,6 +215,7 @@ func (p *Proxy) Addrs() []net.Addr {
 // is left to finish. Without a successor, requests in flight get a moment.
 func (p *Proxy) Run(ctx context.Context) error {
 	defer p.close()
+	p.tellHolder(ctx, sockets.Candidate)
 	if err := p.cfg.Inherited.begin(); err != nil {
 		return err
 	}
@@ -222,6 +225,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 		p.serve(l)
 	}
 	p.parts.serve(p.control)
+	p.tellHolder(ctx, sockets.Serving)
 	p.cfg.Inherited.serving()
 	p.log.InfoContext(ctx, "proxy is serving", "version", p.cfg.Version, "pid", os.Getpid(), "addresses", fmt.Sprint(p.Addrs()))
 	var err error

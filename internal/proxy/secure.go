@@ -14,11 +14,8 @@ import (
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/proxy/cert"
+	"github.com/noon-deploy/noon/internal/sockets"
 )
-
-// securePrefix is how the name of a listener begins that speaks TLS, such as
-// tls:0.0.0.0:443.
-const securePrefix = "tls:"
 
 // openCerts reads what is kept of certificates.
 func (p *Proxy) openCerts() error {
@@ -71,7 +68,7 @@ func (p *Proxy) handshake(conn net.Conn) {
 // securePort is where users reach HTTPS, 0 if nowhere.
 func (p *Proxy) securePort() int {
 	for _, l := range p.listeners {
-		if a, ok := l.Addr().(*net.TCPAddr); ok && strings.HasPrefix(l.name, securePrefix) {
+		if a, ok := l.Addr().(*net.TCPAddr); ok && sockets.KindOf(l.name).TLS {
 			return a.Port
 		}
 	}

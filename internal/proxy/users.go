@@ -3,9 +3,10 @@ package proxy
 import (
 	"errors"
 	"net"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/noon-deploy/noon/internal/sockets"
 )
 
 // users is everybody's connections. They are never shut down as net/http would
@@ -28,7 +29,7 @@ func (p *Proxy) serve(l namedListener) {
 	u.listeners = append(u.listeners, l)
 	u.mu.Unlock()
 	serve := func(conn net.Conn) { p.serveOn(conn, conn, false) }
-	if strings.HasPrefix(l.name, securePrefix) {
+	if sockets.KindOf(l.name).TLS {
 		serve = p.handshake
 	}
 	u.loops.Go(func() {
