@@ -3,6 +3,7 @@ package cert_test
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"io"
 	"log"
 	"net"
@@ -50,8 +51,8 @@ func newPebble(t *testing.T, seconds uint64) *pebble {
 			http.Error(w, "broken for the test", http.StatusServiceUnavailable)
 			return
 		}
-		if strings.Contains(r.URL.Path, "renewalInfo") {
-			http.NotFound(w, r) // it would suggest any moment of a short life, the last one too
+		if r.URL.Path == wfe.DirectoryPath && seconds != 0 {
+			withoutRenewalInfo(t, w, r, handler)
 			return
 		}
 		seen := &answer{ResponseWriter: w, status: http.StatusOK}
@@ -72,6 +73,23 @@ func newPebble(t *testing.T, seconds uint64) *pebble {
 	}
 	p.roots.AddCert(root)
 	return p
+}
+
+// withoutRenewalInfo answers with the directory of an authority that suggests
+// no time for renewals: for a short life it would be any moment, the last too.
+func withoutRenewalInfo(t *testing.T, w http.ResponseWriter, r *http.Request, handler http.Handler) {
+	t.Helper()
+	whole := httptest.NewRecorder()
+	handler.ServeHTTP(whole, r)
+	var directory map[string]any
+	if err := json.Unmarshal(whole.Body.Bytes(), &directory); err != nil {
+		t.Error(err)
+	}
+	delete(directory, "renewalInfo")
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(directory); err != nil {
+		t.Error(err)
+	}
 }
 
 // answer remembers the status of an answer.

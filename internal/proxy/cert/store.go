@@ -57,6 +57,7 @@ type Store struct {
 	cache      *certmagic.Cache // obtained certificates
 	staples    *certmagic.Cache // those of files, to have them stapled
 	stapling   *certmagic.Config
+	doors      []*door
 	table      atomic.Pointer[table]
 	changed    chan struct{} // Run has something to begin
 	work       sync.WaitGroup
@@ -93,8 +94,9 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	inner := &door{Shared: dir}
 	s := &Store{
-		cfg: cfg, log: cfg.Log, now: time.Now, local: newKeep(dir), changed: make(chan struct{}, 1),
+		cfg: cfg, log: cfg.Log, now: time.Now, local: newKeep(inner), doors: []*door{inner}, changed: make(chan struct{}, 1),
 		tickets: tickets{filepath.Join(cfg.Dir, "tickets.json"), time.Now},
 		http:    acmeClient(cfg.Roots),
 		lines:   map[account]*line{}, pairs: map[noon.CertificateFiles]*pair{}, names: map[string]*line{}, problems: map[string]string{},
@@ -102,7 +104,8 @@ func Open(cfg Config) (*Store, error) {
 	s.local.wait = time.Second / 10 // it is on this machine
 	s.store = s.local
 	if cfg.Shared != nil {
-		s.store = newKeep(cfg.Shared)
+		outer := &door{Shared: cfg.Shared}
+		s.store, s.doors = newKeep(outer), append(s.doors, outer)
 	}
 	s.challenges = newChallenges(s.store.Shared)
 	if err := s.turnTickets(context.Background()); err != nil {
@@ -322,13 +325,16 @@ func (s *Store) InternalRoot() []byte {
 	return s.own.pem()
 }
 
-// Close ends what Open has begun. Handshakes go on to be answered with what is
+// Close ends what Open has begun, once Run has ended. Handshakes go on to be answered with what is
 // in memory.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.work.Wait()
 		s.cache.Stop()
 		s.staples.Stop()
+		for _, d := range s.doors {
+			d.close()
+		}
 		s.http.CloseIdleConnections()
 	})
 	return nil
