@@ -20,6 +20,7 @@ type ServeOptions struct {
 	Data    string   // directory of everything that has to last
 	Run     string   // directory of sockets
 	Listen  []string // where the proxy takes requests, host:port
+	Metrics string   // where the controller answers GET /metrics, "" nowhere
 	Log     *slog.Logger
 	Stderr  io.Writer
 	Version string
@@ -27,8 +28,8 @@ type ServeOptions struct {
 
 // serveFlags are those of every part that runs for long.
 type serveFlags struct {
-	data, run, format, level string
-	listen                   []string
+	data, run, format, level, metrics string
+	listen                            []string
 }
 
 func (s *serveFlags) add(c *cobra.Command) {
@@ -53,6 +54,7 @@ every instance live on when the controller ends. "noon down" ends everything.`,
 		},
 	}
 	flags.add(c)
+	c.Flags().StringVar(&flags.metrics, "metrics", "", "answer GET /metrics for Prometheus on an address of this machine, for example 127.0.0.1:9180")
 	return c
 }
 
@@ -102,17 +104,22 @@ func (f *face) serveOptions(flags serveFlags) (ServeOptions, error) {
 		return ServeOptions{}, err
 	}
 	for _, address := range flags.listen {
-		if err := validAddress(address); err != nil {
+		if err := validAddress("--listen", address); err != nil {
+			return ServeOptions{}, err
+		}
+	}
+	if flags.metrics != "" {
+		if err := validAddress("--metrics", flags.metrics); err != nil {
 			return ServeOptions{}, err
 		}
 	}
 	log, err := logger(f.Stderr, flags.format, flags.level)
 	return ServeOptions{
-		Data: dirs.data, Run: dirs.run, Listen: flags.listen, Log: log, Stderr: f.Stderr, Version: f.Version,
+		Data: dirs.data, Run: dirs.run, Listen: flags.listen, Metrics: flags.metrics, Log: log, Stderr: f.Stderr, Version: f.Version,
 	}, err
 }
 
-func validAddress(address string) error {
+func validAddress(flag, address string) error {
 	_, port, err := net.SplitHostPort(address)
 	if err == nil {
 		if n, perr := strconv.Atoi(port); perr != nil || n < 0 || n > 65535 {
@@ -120,7 +127,7 @@ func validAddress(address string) error {
 		}
 	}
 	if err != nil {
-		return &noon.Error{Kind: noon.Invalid, Op: "read", Subject: "--listen", Err: err, Hint: "Give HOST:PORT, for example 127.0.0.1:8080 or :80."}
+		return &noon.Error{Kind: noon.Invalid, Op: "read", Subject: flag, Err: err, Hint: "Give HOST:PORT, for example 127.0.0.1:8080 or :80."}
 	}
 	return nil
 }

@@ -26,6 +26,7 @@ import (
 type Options struct {
 	Paths   Paths
 	Listen  []string // addresses for users
+	Metrics string   // loopback address that answers GET /metrics; "" none
 	Binary  string   // absolute path of noon, for the parts it starts
 	Version string
 	Log     *slog.Logger
@@ -113,6 +114,10 @@ func (c *Controller) serve(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	metrics, err := listenMetrics(ctx, c.opts.Metrics)
+	if err != nil {
+		return "", errors.Join(err, listener.Close())
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	keeping, stopKeeping := context.WithCancel(ctx)
 	defer stopKeeping()
@@ -127,6 +132,9 @@ func (c *Controller) serve(ctx context.Context) (string, error) {
 	}
 	group.Go(func() error { return c.whenUp(ctx, group) })
 	group.Go(func() error { return serveHTTP(ctx, listener, handler) })
+	if metrics != nil {
+		group.Go(func() error { return serveHTTP(ctx, metrics, api.NewMetricsHandler(c.routes())) })
+	}
 	err = group.Wait()
 	c.leaveParts()
 	if how == endUpgrade {
@@ -238,6 +246,7 @@ func (c *Controller) routes() api.Controller {
 		Health: c.Health, Releases: c.Releases, AddRelease: c.AddRelease, Plan: c.Plan, Deploy: c.Deploy,
 		Deployments: c.Deployments, Deployment: c.Deployment, Watch: c.Watch, Approve: c.Approve, Abort: c.Abort,
 		Status: c.Status, Config: c.Config, SetConfig: c.SetConfig, Logs: c.Logs, Doctor: c.Doctor,
+		Traffic: c.proxy.Traffic, Routed: c.proxy.Show, Metrics: c.proxy.Metrics,
 		Backup: c.ledger.Backup, Upgrade: c.Upgrade, Down: c.Down,
 	}
 }
