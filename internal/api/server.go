@@ -33,7 +33,7 @@ type Controller struct {
 	Config      func(ctx context.Context, site noon.Site) (ConfigView, error)
 	SetConfig   func(ctx context.Context, site noon.Site, changes []ConfigChange) (ConfigView, error)
 	Logs        func(ctx context.Context, q LogQuery, see func(LogLine) error) error
-	Traffic     func(ctx context.Context, over time.Duration) (noon.Traffic, error)
+	Traffic     func(ctx context.Context, over time.Duration) (noon.TrafficSeen, error)
 	Routed      func(ctx context.Context) ([]noon.Routed, error)
 	Metrics     func(ctx context.Context) ([]byte, error)
 	Doctor      func(ctx context.Context) ([]Finding, error)

@@ -17,12 +17,12 @@ const MetricsType = "text/plain; version=0.0.4; charset=utf-8"
 // DefaultSpan is how long traffic is looked at unless told otherwise.
 const DefaultSpan = 2 * time.Second
 
-func (c Controller) traffic(r *http.Request) (noon.Traffic, error) {
+func (c Controller) traffic(r *http.Request) (noon.TrafficSeen, error) {
 	over := DefaultSpan
 	if text := r.FormValue("over"); text != "" {
 		var err error
 		if over, err = time.ParseDuration(text); err != nil {
-			return noon.Traffic{}, &noon.Error{Kind: noon.Invalid, Op: "read request", Subject: "over", Err: fmt.Errorf("%q is not a span such as 2s", text)}
+			return noon.TrafficSeen{}, &noon.Error{Kind: noon.Invalid, Op: "read request", Subject: "over", Err: fmt.Errorf("%q is not a span such as 2s", text)}
 		}
 	}
 	return c.Traffic(r.Context(), over)
@@ -59,8 +59,8 @@ func NewMetricsHandler(c Controller) http.Handler {
 }
 
 // Traffic tells what the proxy answers within a span from now on.
-func (c *Client) Traffic(ctx context.Context, over time.Duration) (noon.Traffic, error) {
-	return get[noon.Traffic](ctx, c, "/traffic", url.Values{"over": {over.String()}})
+func (c *Client) Traffic(ctx context.Context, over time.Duration) (noon.TrafficSeen, error) {
+	return get[noon.TrafficSeen](ctx, c, "/traffic", url.Values{"over": {over.String()}})
 }
 
 // Routed tells what the proxy routes where, and why.

@@ -16,9 +16,9 @@ func TestTrafficAndRoutedArriveWhole(t *testing.T) {
 	t.Parallel()
 	var asked time.Duration
 	client := serve(t, api.Controller{
-		Traffic: func(_ context.Context, over time.Duration) (noon.Traffic, error) {
+		Traffic: func(_ context.Context, over time.Duration) (noon.TrafficSeen, error) {
 			asked = over
-			return noon.Traffic{Over: over, Routes: []noon.RouteTraffic{{Site: site, Route: "/", Rate: 12.5, P99: time.Second}}}, nil
+			return noon.TrafficSeen{Over: over, Routes: []noon.RouteTraffic{{Site: site, Route: "/", Rate: 12.5, P99: time.Second}}}, nil
 		},
 		Routed: func(context.Context) ([]noon.Routed, error) {
 			return []noon.Routed{{Site: site, Endpoints: []noon.RoutedEndpoint{{EndpointStatus: noon.EndpointStatus{ID: "i1", Requests: 3}, Address: "127.0.0.1:1"}}}}, nil
@@ -40,8 +40,8 @@ func TestMetricsAreText(t *testing.T) {
 	problem := error(nil)
 	c := api.Controller{
 		Metrics: func(context.Context) ([]byte, error) { return []byte(text), problem },
-		Traffic: func(_ context.Context, over time.Duration) (noon.Traffic, error) {
-			return noon.Traffic{Over: over}, nil
+		Traffic: func(_ context.Context, over time.Duration) (noon.TrafficSeen, error) {
+			return noon.TrafficSeen{Over: over}, nil
 		},
 	}
 	whole, err := api.NewHandler(c)

@@ -248,11 +248,11 @@ func answering(t *testing.T) api.Controller {
 			}
 			return nil
 		},
-		Traffic: func(_ context.Context, over time.Duration) (noon.Traffic, error) {
+		Traffic: func(_ context.Context, over time.Duration) (noon.TrafficSeen, error) {
 			if over < 100*time.Millisecond {
-				return noon.Traffic{}, &noon.Error{Kind: noon.Invalid, Op: "look at the traffic", Subject: "over", Err: fmt.Errorf("%v is too short", over), Hint: "Name a span such as 2s."}
+				return noon.TrafficSeen{}, &noon.Error{Kind: noon.Invalid, Op: "look at the traffic", Subject: "over", Err: fmt.Errorf("%v is too short", over), Hint: "Name a span such as 2s."}
 			}
-			return noon.Traffic{
+			return noon.TrafficSeen{
 				At: noonTime, Over: over, Connections: 5,
 				Routes: []noon.RouteTraffic{
 					{Site: site("production"), Service: "web", Route: "/", Revision: revision(1), Rate: 120.5, P50: 3 * time.Millisecond, P99: 40 * time.Millisecond, Out: 1e6, Requests: 100, Sessions: 7},

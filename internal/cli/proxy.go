@@ -109,7 +109,7 @@ func (f *face) top(ctx context.Context, over time.Duration, once bool) error {
 	if err != nil {
 		return err
 	}
-	look := func() (noon.Traffic, error) {
+	look := func() (noon.TrafficSeen, error) {
 		t, err := client.Traffic(ctx, over)
 		if err != nil {
 			return t, err
@@ -145,12 +145,12 @@ func (f *face) top(ctx context.Context, over time.Duration, once bool) error {
 
 // screen shows traffic again and again: in place on a terminal, one after the
 // other elsewhere.
-func (f *face) screen() (show func(noon.Traffic) error, end func()) {
+func (f *face) screen() (show func(noon.TrafficSeen) error, end func()) {
 	if f.flags.json || !tui.IsTerminal(f.Stdout) || f.Getenv("TERM") == "dumb" {
-		return func(t noon.Traffic) error {
+		return func(t noon.TrafficSeen) error {
 			return f.emit(t, func(p tui.Page) string { return p.Traffic(t) + "\n" })
 		}, func() {}
 	}
 	s := tui.NewScreen(f.Stdout, func() (int, int) { return tui.Size(f.Stdout) })
-	return func(t noon.Traffic) error { s.Draw(f.page().Traffic(t)); return nil }, s.Close
+	return func(t noon.TrafficSeen) error { s.Draw(f.page().Traffic(t)); return nil }, s.Close
 }

@@ -29,7 +29,7 @@ func answers() map[string]string {
 		"noon abort":      "the `DeploymentView` at its end; with --detach the `Deployment`",
 		"noon status":     "a list of `SiteStatus`",
 		"noon ps":         "a list of `Observed`, one for each environment and host",
-		"noon top":        "a `Traffic`; with --watch one a line",
+		"noon top":        "a `TrafficSeen`; with --watch one a line",
 		"noon proxy show": "a list of `Routed`",
 		"noon logs":       "a `LogLine` a line",
 		"noon history":    "a list of `Deployment`; with dN a `DeploymentView`",

@@ -21,14 +21,14 @@ func TestTopGoesOn(t *testing.T) {
 	defer interrupt()
 	var asked atomic.Int32
 	c := answering(t)
-	c.Traffic = func(_ context.Context, over time.Duration) (noon.Traffic, error) {
+	c.Traffic = func(_ context.Context, over time.Duration) (noon.TrafficSeen, error) {
 		switch asked.Add(1) {
 		case 2:
-			return noon.Traffic{}, &noon.Error{Kind: noon.Unavailable, Op: "call the proxy", Err: errors.New("one moment")}
+			return noon.TrafficSeen{}, &noon.Error{Kind: noon.Unavailable, Op: "call the proxy", Err: errors.New("one moment")}
 		case 4:
 			interrupt()
 		}
-		return noon.Traffic{At: noonTime, Over: over}, nil
+		return noon.TrafficSeen{At: noonTime, Over: over}, nil
 	}
 	defer listen(t, socket, c)()
 	r := run(ctx, socket, "top", "--watch", "--json")
@@ -43,11 +43,11 @@ func TestTopEndsWithAnError(t *testing.T) {
 	socket := shortDir(t) + "/api.sock"
 	var asked atomic.Int32
 	c := answering(t)
-	c.Traffic = func(context.Context, time.Duration) (noon.Traffic, error) {
+	c.Traffic = func(context.Context, time.Duration) (noon.TrafficSeen, error) {
 		if asked.Add(1) == 2 {
-			return noon.Traffic{}, &noon.Error{Kind: noon.Internal, Op: "count", Err: errors.New("broken")}
+			return noon.TrafficSeen{}, &noon.Error{Kind: noon.Internal, Op: "count", Err: errors.New("broken")}
 		}
-		return noon.Traffic{At: noonTime}, nil
+		return noon.TrafficSeen{At: noonTime}, nil
 	}
 	defer listen(t, socket, c)()
 	if r := run(t.Context(), socket, "top", "--watch"); r.code != 7 || !strings.Contains(r.stderr, "noon: count: broken") || !strings.Contains(r.stdout, "nothing is routed yet") {

@@ -12,7 +12,7 @@ import (
 )
 
 // Traffic draws what was answered within a span, and what is in flight.
-func (p Page) Traffic(t noon.Traffic) string {
+func (p Page) Traffic(t noon.TrafficSeen) string {
 	total, failed := 0.0, 0.0
 	for _, r := range t.Routes {
 		total, failed = total+r.Rate, failed+r.ServerErrors
@@ -39,7 +39,7 @@ func (p Page) Traffic(t noon.Traffic) string {
 	return b.String()
 }
 
-func trafficSites(t noon.Traffic) []noon.Site {
+func trafficSites(t noon.TrafficSeen) []noon.Site {
 	var sites []noon.Site
 	for _, r := range t.Routes {
 		sites = append(sites, r.Site)
@@ -53,7 +53,7 @@ func trafficSites(t noon.Traffic) []noon.Site {
 
 // trafficRows has a row for each path and release. What is in flight is known
 // of a service's release, so it stands in the first of its rows.
-func (p Page) trafficRows(t noon.Traffic, site noon.Site) [][]string {
+func (p Page) trafficRows(t noon.TrafficSeen, site noon.Site) [][]string {
 	rows := [][]string{{"SERVICE", "PATH", "REVISION", "SHARE", "REQ/S", "4XX/S", "5XX/S", "P50", "P99", "OUT/S", "SESSIONS", "IN FLIGHT", "STREAMS"}}
 	routes := slices.DeleteFunc(slices.Clone(t.Routes), func(r noon.RouteTraffic) bool { return r.Site != site })
 	for _, s := range t.Services {
@@ -164,9 +164,18 @@ func (p Page) routed(s noon.Routed) string {
 	} else {
 		line("domains", cmp.Or(Clean(strings.Join(s.Domains, ", ")), "any that no other app names"))
 		for _, path := range s.Paths {
-			line("path", Clean(path.Prefix)+" → "+Clean(path.Service))
+			line("path", pathText(path))
 		}
 		line("releases", p.shares(s))
+		for _, segment := range s.Segments {
+			line("segment", segmentText(segment))
+		}
+	}
+	if s.Closed != nil {
+		line("closed", p.bad("by "+Clean(s.Closed.By))+": every user gets a page")
+	}
+	if s.Hold != nil {
+		line("hold", p.warn(fmt.Sprintf("new requests wait, %s at most, up to %d of them", Length(s.Hold.Limit), s.Hold.Most)))
 	}
 	if s.Held > 0 {
 		line("waiting", p.warn(Count(s.Held, "request")+" for an instance"))
@@ -183,6 +192,29 @@ func (p Page) routed(s noon.Routed) string {
 		b.WriteString("\n" + p.table(p.endpointRows(s.Endpoints)))
 	}
 	return b.String()
+}
+
+func pathText(path noon.Path) string {
+	text := Clean(path.Prefix) + " → " + Clean(path.Service)
+	if path.Strip {
+		text += ", which sees the path without it"
+	}
+	if path.Revision != nil {
+		text += ", of " + path.Revision.String() + " only"
+	}
+	return text
+}
+
+func segmentText(s noon.RoutedSegment) string {
+	var who []string
+	if s.Visitors > 0 {
+		who = append(who, Count(s.Visitors, "visitor"))
+	}
+	if s.Addresses > 0 {
+		who = append(who, "addresses ("+strconv.Itoa(s.Addresses)+")")
+	}
+	who = append(who, s.Matches...)
+	return Clean(s.Name) + " → " + s.Revision.String() + ": " + cmp.Or(Clean(strings.Join(who, ", ")), "nobody")
 }
 
 func (p Page) shares(s noon.Routed) string {

@@ -11,9 +11,9 @@ import (
 	"github.com/noon-deploy/noon/internal/tui"
 )
 
-func traffic() noon.Traffic {
+func traffic() noon.TrafficSeen {
 	staging := noon.Site{App: "shop", Environment: "staging"}
-	return noon.Traffic{
+	return noon.TrafficSeen{
 		At: noonTime, Over: 2003 * time.Millisecond, Held: 3, Connections: 56,
 		Routes: []noon.RouteTraffic{
 			{Site: production, Service: "web", Route: "/", Revision: r1, Rate: 1203.6, ClientErrors: 0.5, P50: 3200 * time.Microsecond, P99: 45 * time.Millisecond, In: 100, Out: 1_234_567, Requests: 100_000, Sessions: 12_034},
@@ -33,7 +33,7 @@ func TestTraffic(t *testing.T) {
 	t.Parallel()
 	colour := page(60)
 	colour.Color = true
-	golden(t, "top.txt", page(0).Traffic(traffic())+"\n"+page(0).Traffic(noon.Traffic{Over: 2 * time.Second}))
+	golden(t, "top.txt", page(0).Traffic(traffic())+"\n"+page(0).Traffic(noon.TrafficSeen{Over: 2 * time.Second}))
 	golden(t, "top-colour.txt", colour.Traffic(traffic()))
 }
 
@@ -48,7 +48,9 @@ func TestRouted(t *testing.T) {
 	list := []noon.Routed{
 		{
 			Site: production, Fence: noon.Fence{Epoch: 3, Generation: 12}, Sequence: 4, Since: ago(5 * time.Minute), Domains: []string{"shop.example.com", "*.shop.example.com"},
-			Paths:  []noon.Path{{Prefix: "/", Service: "web"}, {Prefix: "/api", Service: "api"}},
+			Paths:    []noon.Path{{Prefix: "/", Service: "web"}, {Prefix: "/api", Service: "api", Strip: true, Revision: &r2}},
+			Segments: []noon.RoutedSegment{{Name: "staff", Revision: r2, Visitors: 2, Addresses: 1, Matches: []string{"header X-Beta"}}, {Name: "none", Revision: r1}},
+			Hold:     &noon.Hold{Limit: 5 * time.Second, Most: 1000}, Closed: &noon.Closed{By: "ada"},
 			Shares: []noon.Share{{Revision: r1, Points: 9999}, {Revision: r2, Points: 1}}, Previews: []noon.Revision{r2},
 			Endpoints: []noon.RoutedEndpoint{endpoint(r1, 0, true, false), endpoint(r1, 1, true, true), endpoint(r2, 2, false, false)},
 			Held:      1, Problems: []string{"r2.c1 has 0.01 % of new requests and no instance of api: its requests wait, then are answered 503"},
