@@ -272,8 +272,8 @@ func answering(t *testing.T) api.Controller {
 			}, nil
 		},
 		Metrics: func(context.Context) ([]byte, error) { return []byte("noon_connections 5\n"), nil },
-		Doctor: func(context.Context) ([]api.Finding, error) { return []api.Finding{{Subject: "ledger", OK: true}}, nil },
-		Backup: func(_ context.Context, path string) error { return os.WriteFile(path, []byte("ledger"), 0o600) },
+		Doctor:  func(context.Context) ([]api.Finding, error) { return []api.Finding{{Subject: "ledger", OK: true}}, nil },
+		Backup:  func(_ context.Context, path string) error { return os.WriteFile(path, []byte("ledger"), 0o600) },
 		Upgrade: func(_ context.Context, req api.UpgradeRequest) error {
 			left.Store(3)
 			_, err := os.Stat(req.Binary)

@@ -105,8 +105,13 @@ func FuzzRedaction(f *testing.F) {
 			append(append(bytes.Clone(before), "&"+secret+"&"...), after...),
 		} {
 			e := &meter.Entry{Query: query, Fields: []meter.Field{
-				{"Cookie", []byte(secret)}, {"Set-Cookie", []byte(secret)}, {"SET_COOKIE2", []byte(secret)},
-				{"Authorization", []byte(secret)}, {"X-Api-Key", []byte(secret)}, {"x-csrf-token", []byte(secret)}, {"Noon-Preview", []byte(secret)},
+				{"Cookie", []byte(secret)},
+				{"Set-Cookie", []byte(secret)},
+				{"SET_COOKIE2", []byte(secret)},
+				{"Authorization", []byte(secret)},
+				{"X-Api-Key", []byte(secret)},
+				{"x-csrf-token", []byte(secret)},
+				{"Noon-Preview", []byte(secret)},
 			}}
 			for _, line := range [][]byte{e.AppendJSON(nil), e.AppendText(nil)} {
 				if bytes.Contains(line, []byte(secret)) {
