@@ -36,6 +36,7 @@ type Controller struct {
 	Traffic     func(ctx context.Context, over time.Duration) (noon.TrafficSeen, error)
 	Routed      func(ctx context.Context) ([]noon.Routed, error)
 	Metrics     func(ctx context.Context) ([]byte, error)
+	Access      func(ctx context.Context, q AccessQuery, see func(AccessLine) error) error
 	Doctor      func(ctx context.Context) ([]Finding, error)
 	Backup      func(ctx context.Context, path string) error
 	Upgrade     func(ctx context.Context, req UpgradeRequest) error
@@ -126,6 +127,7 @@ func (c Controller) routes() []route {
 		}, c.traffic),
 		reads("/routed", "what the proxy routes where, and why", nil, func(r *http.Request) ([]noon.Routed, error) { return c.Routed(r.Context()) }),
 		c.metrics(),
+		c.access(),
 		reads("/doctor", "what is wrong with the controller's machine", nil, func(r *http.Request) ([]Finding, error) { return c.Doctor(r.Context()) }),
 		changes("/backup", "copy the ledger to a path on the controller's machine", nil, func(r *http.Request, in backupRequest) (struct{}, error) {
 			return struct{}{}, c.Backup(r.Context(), in.Path)

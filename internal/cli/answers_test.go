@@ -271,6 +271,24 @@ func answering(t *testing.T) api.Controller {
 				{Site: site("staging"), Problems: []string{"no release is live: requests are answered 503"}},
 			}, nil
 		},
+		Access: func(_ context.Context, q api.AccessQuery, see func(api.AccessLine) error) error {
+			for i, status := range []int{200, 404, 503}[max(0, 3-q.Lines):] {
+				line := api.AccessLine{
+					Time: noonTime.Add(time.Duration(i) * time.Second), Status: status, Method: "GET", Host: "shop.example.com", Path: "/products?q=…", Took: 3.21,
+					Out: 5120, App: q.App, Environment: "production", Service: "web", Release: "r1.c1", Instance: "web-7f3a", Client: "192.0.2.0/24",
+				}
+				if status == 503 {
+					line.Failed, line.Retries = "timeout", 1
+				}
+				if q.Errors && status != 503 {
+					continue
+				}
+				if err := see(line); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
 		Metrics: func(context.Context) ([]byte, error) { return []byte("noon_connections 5\n"), nil },
 		Doctor:  func(context.Context) ([]api.Finding, error) { return []api.Finding{{Subject: "ledger", OK: true}}, nil },
 		Backup:  func(_ context.Context, path string) error { return os.WriteFile(path, []byte("ledger"), 0o600) },

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -15,9 +16,9 @@ import (
 // proxyCommand looks at the proxy. With flags it is the proxy: that is how the
 // controller starts it.
 func (f *face) proxyCommand() *cobra.Command {
-	c := f.partCommand("proxy", "Look at the proxy: what it routes where", f.parts.Proxy)
+	c := f.partCommand("proxy", "Look at the proxy: what it routes where, and its access log", f.parts.Proxy)
 	c.Hidden = false
-	for _, name := range []string{"data", "run", "listen", "log-format", "log-level"} {
+	for _, name := range []string{"data", "run", "listen", "access-log", "access-rule", "access-query", "access-addresses", "log-format", "log-level"} {
 		_ = c.Flags().MarkHidden(name) // a name that serveFlags has added
 	}
 	run := c.RunE
@@ -31,7 +32,7 @@ func (f *face) proxyCommand() *cobra.Command {
 		}
 		return run(c, args)
 	}
-	c.AddCommand(f.proxyShowCommand())
+	c.AddCommand(f.proxyShowCommand(), f.proxyLogCommand())
 	return c
 }
 
@@ -62,6 +63,48 @@ not be answered.`,
 			return f.emit(list(routed), func(p tui.Page) string { return p.Routed(routed) })
 		},
 	}
+}
+
+func (f *face) proxyLogCommand() *cobra.Command {
+	q := api.AccessQuery{Lines: 100}
+	c := &cobra.Command{
+		Use:   "log",
+		Short: "Show the access log",
+		Long: `log shows the requests that the proxy has written down: of the app or the
+environment named with -e, outside of an app's directory all. The proxy writes
+them if "noon serve" was started with --access-log. Values of queries are not
+written, cookies never.`,
+		Args: args(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if q.Lines < 0 {
+				return usage(c.CommandPath(), fmt.Errorf("--lines is %d and must not be negative", q.Lines))
+			}
+			client, err := f.api()
+			if err != nil {
+				return err
+			}
+			if q.App, err = f.appName(); err != nil {
+				return err
+			}
+			if q.Environment, err = f.envName(); err != nil {
+				return err
+			}
+			err = client.Access(c.Context(), q, func(l api.AccessLine) error {
+				if f.flags.json {
+					return f.emitJSON(l)
+				}
+				return f.print(f.page().Access(l))
+			})
+			if q.Follow && c.Context().Err() != nil {
+				return coded{code: exitInterrupted, err: errQuiet}
+			}
+			return err
+		},
+	}
+	c.Flags().BoolVarP(&q.Follow, "follow", "f", false, "go on with what is written from now on")
+	c.Flags().IntVarP(&q.Lines, "lines", "n", q.Lines, "how many of the last lines")
+	c.Flags().BoolVar(&q.Errors, "errors", false, "only what failed or was answered 5xx")
+	return c
 }
 
 // chosen reports what --app, --env and the directory leave of all sites.

@@ -31,6 +31,7 @@ func answers() map[string]string {
 		"noon ps":         "a list of `Observed`, one for each environment and host",
 		"noon top":        "a `TrafficSeen`; with --watch one a line",
 		"noon proxy show": "a list of `Routed`",
+		"noon proxy log":  "an `AccessLine` a line",
 		"noon logs":       "a `LogLine` a line",
 		"noon history":    "a list of `Deployment`; with dN a `DeploymentView`",
 		"noon down":       "`{}`",

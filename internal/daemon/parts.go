@@ -163,6 +163,7 @@ func (o Options) parts() []part {
 	for _, addr := range o.Listen {
 		proxyArgs = append(proxyArgs, "--listen", addr)
 	}
+	proxyArgs = append(proxyArgs, o.Access.argv()...)
 	return []part{
 		{name: "proxy", socket: o.Paths.ProxySocket(), argv: proxyArgs, faults: fault.Env + "_PROXY", dir: o.Paths.LogDir(), log: o.Log},
 		{name: "host", socket: o.Paths.HostSocket(), argv: append([]string{o.Binary, "host"}, common...), faults: fault.Env + "_HOST", dir: o.Paths.LogDir(), log: o.Log},

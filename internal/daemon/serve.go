@@ -27,7 +27,8 @@ type Options struct {
 	Paths   Paths
 	Listen  []string // addresses for users
 	Metrics string   // loopback address that answers GET /metrics; "" none
-	Binary  string   // absolute path of noon, for the parts it starts
+	Access  AccessOptions
+	Binary  string // absolute path of noon, for the parts it starts
 	Version string
 	Log     *slog.Logger
 	Faults  *fault.Points
@@ -49,6 +50,9 @@ const (
 func Serve(ctx context.Context, opts Options) (next string, err error) {
 	if err := opts.Paths.Prepare(); err != nil {
 		return "", err
+	}
+	if _, _, err := accessConfig(opts); err != nil {
+		return "", err // told here, where a person reads it, not by the proxy
 	}
 	lock, err := lockData(ctx, opts.Paths)
 	if err != nil {
@@ -246,7 +250,7 @@ func (c *Controller) routes() api.Controller {
 		Health: c.Health, Releases: c.Releases, AddRelease: c.AddRelease, Plan: c.Plan, Deploy: c.Deploy,
 		Deployments: c.Deployments, Deployment: c.Deployment, Watch: c.Watch, Approve: c.Approve, Abort: c.Abort,
 		Status: c.Status, Config: c.Config, SetConfig: c.SetConfig, Logs: c.Logs, Doctor: c.Doctor,
-		Traffic: c.proxy.Traffic, Routed: c.proxy.Show, Metrics: c.proxy.Metrics,
+		Traffic: c.proxy.Traffic, Routed: c.proxy.Show, Metrics: c.proxy.Metrics, Access: c.Access,
 		Backup: c.ledger.Backup, Upgrade: c.Upgrade, Down: c.Down,
 	}
 }

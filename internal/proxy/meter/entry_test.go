@@ -162,3 +162,22 @@ func TestRules(t *testing.T) {
 		t.Errorf("five mistakes: %v", err)
 	}
 }
+
+func TestParseRule(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]meter.Rule{
+		"":                         {Share: 1},
+		"share=0.1 class=2":        {Share: 0.1, Class: 2},
+		" class=4xx  slower=1.5s ": {Share: 1, Class: 4, Slower: 1500 * time.Millisecond},
+		"prefix=/a=b app=shop environment=staging share=0": {Prefix: "/a=b", App: "shop", Environment: "staging"},
+	} {
+		if got, err := meter.ParseRule(text); err != nil || got != want {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"share", "share=", "share=x", "share=2", "share=NaN", "class=9", "class=x", "slower=1", "slower=-1s", "prefix=static", "colour=red", "=1"} {
+		if r, err := meter.ParseRule(text); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("%q is read as %+v: %v", text, r, err)
+		}
+	}
+}
