@@ -117,7 +117,7 @@ func TestFollowAccess(t *testing.T) {
 		write("shop", 200, i+1)
 	}
 	go func() {
-		for range seen { //nolint:revive // what comes while it is stopped
+		for range seen { // what comes while it is stopped
 		}
 	}()
 	stop()
