@@ -52,6 +52,9 @@ type Routed struct {
 	Paths     []Path           `json:"paths"`
 	Shares    []Share          `json:"shares"`
 	Previews  []Revision       `json:"previews"` // that can be looked at by a token, which is not told
+	Segments  []RoutedSegment  `json:"segments"` // before the shares; the first that matches counts
+	Hold      *Hold            `json:"hold,omitempty"`
+	Closed    *Closed          `json:"closed,omitempty"`
 	Endpoints []RoutedEndpoint `json:"endpoints"`
 	Held      int              `json:"held"`     // requests that wait for an instance
 	Removed   bool             `json:"removed"`  // only its fence is kept
@@ -64,4 +67,13 @@ type RoutedEndpoint struct {
 	Address string        `json:"address"`
 	Drain   time.Duration `json:"drain"`
 	Avoided bool          `json:"avoided"` // it could not be reached a moment ago: others are preferred
+}
+
+// RoutedSegment is a segment without what its users could be known by.
+type RoutedSegment struct {
+	Name      string   `json:"name"`
+	Revision  Revision `json:"revision"`
+	Visitors  int      `json:"visitors"`  // how many are pinned
+	Addresses int      `json:"addresses"` // how many are listed
+	Matches   []string `json:"matches"`   // "header X-Beta"
 }

@@ -74,7 +74,7 @@ func options(o cli.ServeOptions) (daemon.Options, error) {
 		return daemon.Options{}, fmt.Errorf("find the path of this binary: %w", err)
 	}
 	return daemon.Options{
-		Paths: daemon.Paths{Data: o.Data, Run: o.Run}, Listen: o.Listen, Binary: binary,
+		Paths: daemon.Paths{Data: o.Data, Run: o.Run}, Listen: o.Listen, Metrics: o.Metrics, Binary: binary, Access: daemon.AccessOptions(o.Access),
 		Version: o.Version, Log: o.Log, Faults: faults,
 	}, nil
 }

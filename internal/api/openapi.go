@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"maps"
 	"reflect"
@@ -51,7 +52,7 @@ func (rt route) describe(schemas jsonschema.Definitions) map[string]any {
 	} else if rt.method == "POST" {
 		op["requestBody"] = map[string]any{"required": true, "content": map[string]any{"application/x-tar": map[string]any{}}}
 	}
-	kind := "application/json"
+	kind := cmp.Or(rt.kind, "application/json")
 	if rt.stream {
 		kind = "application/x-ndjson"
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
+	"time"
 
 	"github.com/noon-deploy/noon"
 )
@@ -32,6 +33,10 @@ type Controller struct {
 	Config      func(ctx context.Context, site noon.Site) (ConfigView, error)
 	SetConfig   func(ctx context.Context, site noon.Site, changes []ConfigChange) (ConfigView, error)
 	Logs        func(ctx context.Context, q LogQuery, see func(LogLine) error) error
+	Traffic     func(ctx context.Context, over time.Duration) (noon.TrafficSeen, error)
+	Routed      func(ctx context.Context) ([]noon.Routed, error)
+	Metrics     func(ctx context.Context) ([]byte, error)
+	Access      func(ctx context.Context, q AccessQuery, see func(AccessLine) error) error
 	Doctor      func(ctx context.Context) ([]Finding, error)
 	Backup      func(ctx context.Context, path string) error
 	Upgrade     func(ctx context.Context, req UpgradeRequest) error
@@ -44,7 +49,8 @@ type route struct {
 	method, path, summary string
 	params                []param
 	in, out               reflect.Type
-	stream                bool // the answer is a stream of JSON values, one a line
+	stream                bool   // the answer is a stream of JSON values, one a line
+	kind                  string // content type of the answer; "": JSON
 	serve                 func(w http.ResponseWriter, r *http.Request) error
 }
 
@@ -116,6 +122,12 @@ func (c Controller) routes() []route {
 			return c.SetConfig(r.Context(), site, in)
 		}),
 		c.logs(),
+		reads("/traffic", "what the proxy answers within a span from now on; the answer comes when it is over", []param{
+			{"over", "query", "string", "the span, 100ms to 10s; empty: 2s"},
+		}, c.traffic),
+		reads("/routed", "what the proxy routes where, and why", nil, func(r *http.Request) ([]noon.Routed, error) { return c.Routed(r.Context()) }),
+		c.metrics(),
+		c.access(),
 		reads("/doctor", "what is wrong with the controller's machine", nil, func(r *http.Request) ([]Finding, error) { return c.Doctor(r.Context()) }),
 		changes("/backup", "copy the ledger to a path on the controller's machine", nil, func(r *http.Request, in backupRequest) (struct{}, error) {
 			return struct{}{}, c.Backup(r.Context(), in.Path)

@@ -248,8 +248,50 @@ func answering(t *testing.T) api.Controller {
 			}
 			return nil
 		},
-		Doctor: func(context.Context) ([]api.Finding, error) { return []api.Finding{{Subject: "ledger", OK: true}}, nil },
-		Backup: func(_ context.Context, path string) error { return os.WriteFile(path, []byte("ledger"), 0o600) },
+		Traffic: func(_ context.Context, over time.Duration) (noon.TrafficSeen, error) {
+			if over < 100*time.Millisecond {
+				return noon.TrafficSeen{}, &noon.Error{Kind: noon.Invalid, Op: "look at the traffic", Subject: "over", Err: fmt.Errorf("%v is too short", over), Hint: "Name a span such as 2s."}
+			}
+			return noon.TrafficSeen{
+				At: noonTime, Over: over, Connections: 5,
+				Routes: []noon.RouteTraffic{
+					{Site: site("production"), Service: "web", Route: "/", Revision: revision(1), Rate: 120.5, P50: 3 * time.Millisecond, P99: 40 * time.Millisecond, Out: 1e6, Requests: 100, Sessions: 7},
+					{Site: site("staging"), Service: "web", Route: "/", Revision: revision(2), Rate: 1},
+				},
+				Services: []noon.ServiceTraffic{{Site: site("production"), Service: "web", Revision: revision(1), Points: noon.PointsWhole, Instances: 1, Requests: 2}},
+			}, nil
+		},
+		Routed: func(context.Context) ([]noon.Routed, error) {
+			return []noon.Routed{
+				{
+					Site: site("production"), Fence: noon.Fence{Epoch: 1, Generation: 7}, Sequence: 2, Since: ago(time.Hour), Domains: []string{"shop.example.com"},
+					Paths: []noon.Path{{Prefix: "/", Service: "web"}}, Shares: []noon.Share{{Revision: revision(1), Points: noon.PointsWhole}}, Previews: []noon.Revision{revision(2)},
+					Endpoints: []noon.RoutedEndpoint{{EndpointStatus: noon.EndpointStatus{ID: "i1", Revision: revision(1), Service: "web", Routed: true, Served: 10}, Address: "127.0.0.1:41234", Drain: 15 * time.Second}},
+				},
+				{Site: site("staging"), Problems: []string{"no release is live: requests are answered 503"}},
+			}, nil
+		},
+		Access: func(_ context.Context, q api.AccessQuery, see func(api.AccessLine) error) error {
+			for i, status := range []int{200, 404, 503}[max(0, 3-q.Lines):] {
+				line := api.AccessLine{
+					Time: noonTime.Add(time.Duration(i) * time.Second), Status: status, Method: "GET", Host: "shop.example.com", Path: "/products?q=…", Took: 3.21,
+					Out: 5120, App: q.App, Environment: "production", Service: "web", Release: "r1.c1", Instance: "web-7f3a", Client: "192.0.2.0/24",
+				}
+				if status == 503 {
+					line.Failed, line.Retries = "timeout", 1
+				}
+				if q.Errors && status != 503 {
+					continue
+				}
+				if err := see(line); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		Metrics: func(context.Context) ([]byte, error) { return []byte("noon_connections 5\n"), nil },
+		Doctor:  func(context.Context) ([]api.Finding, error) { return []api.Finding{{Subject: "ledger", OK: true}}, nil },
+		Backup:  func(_ context.Context, path string) error { return os.WriteFile(path, []byte("ledger"), 0o600) },
 		Upgrade: func(_ context.Context, req api.UpgradeRequest) error {
 			left.Store(3)
 			_, err := os.Stat(req.Binary)

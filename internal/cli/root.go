@@ -89,10 +89,10 @@ func (f *face) addCommands() {
 	}
 	add(groupApp, f.initCommand(), f.checkCommand(), f.buildCommand(), f.releasesCommand(), f.envCommand())
 	add(groupDeploy, f.planCommand(), f.deployCommand(), f.rollbackCommand(), f.promoteCommand(), f.approveCommand(), f.abortCommand())
-	add(groupLook, f.statusCommand(), f.psCommand(), f.logsCommand(), f.historyCommand())
+	add(groupLook, f.statusCommand(), f.psCommand(), f.topCommand(), f.logsCommand(), f.historyCommand(), f.proxyCommand())
 	add(groupMachine, f.serveCommand(), f.downCommand(), f.upgradeCommand(), f.backupCommand(), f.doctorCommand(), f.demoCommand())
 	f.root.AddCommand(f.versionCommand(), exitCodesTopic(), variablesTopic(), f.partCommand("host", "run the host part alone", f.parts.Host),
-		f.partCommand("proxy", "run the proxy alone", f.parts.Proxy), f.missingCommand("keeper"), f.missingCommand("exec-instance"), f.missingCommand("sockets"))
+		f.missingCommand("keeper"), f.missingCommand("exec-instance"), f.missingCommand("sockets"))
 }
 
 // noCommand is run when no command has the name that was typed.

@@ -20,21 +20,36 @@ type ServeOptions struct {
 	Data    string   // directory of everything that has to last
 	Run     string   // directory of sockets
 	Listen  []string // where the proxy takes requests, host:port
+	Metrics string   // where the controller answers GET /metrics, "" nowhere
+	Access  AccessOptions
 	Log     *slog.Logger
 	Stderr  io.Writer
 	Version string
 }
 
+// AccessOptions say what the proxy writes of every request.
+type AccessOptions struct {
+	On        bool
+	Rules     []string // which requests are written
+	Query     []string // parameters of queries whose values are written
+	Addresses bool     // whole addresses of clients, not only their networks
+}
+
 // serveFlags are those of every part that runs for long.
 type serveFlags struct {
-	data, run, format, level string
-	listen                   []string
+	data, run, format, level, metrics string
+	listen                            []string
+	access                            AccessOptions
 }
 
 func (s *serveFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&s.data, "data", "", "directory of everything that has to last (NOON_DATA; default /var/lib/noon for root, else noon in $XDG_DATA_HOME or ~/.local/share)")
 	c.Flags().StringVar(&s.run, "run", "", "directory of sockets (NOON_RUN; default run in the data directory)")
 	c.Flags().StringArrayVar(&s.listen, "listen", []string{"127.0.0.1:8080"}, "where the proxy takes requests, HOST:PORT (repeatable)")
+	c.Flags().BoolVar(&s.access.On, "access-log", false, "have the proxy write a line for each request; noon proxy log shows them")
+	c.Flags().StringArrayVar(&s.access.Rules, "access-rule", nil, `which requests are written, for example "share=0.1 class=2 prefix=/static/"; the first that fits counts, errors always are (repeatable)`)
+	c.Flags().StringArrayVar(&s.access.Query, "access-query", nil, "parameter of queries whose value is written, not only its name (repeatable)")
+	c.Flags().BoolVar(&s.access.Addresses, "access-addresses", false, "write whole addresses of clients, not only their networks")
 	c.Flags().StringVar(&s.format, "log-format", "text", "text or json")
 	c.Flags().StringVar(&s.level, "log-level", "info", "debug, info, warn or error")
 }
@@ -53,6 +68,7 @@ every instance live on when the controller ends. "noon down" ends everything.`,
 		},
 	}
 	flags.add(c)
+	c.Flags().StringVar(&flags.metrics, "metrics", "", "answer GET /metrics for Prometheus on an address of this machine, for example 127.0.0.1:9180")
 	return c
 }
 
@@ -102,17 +118,22 @@ func (f *face) serveOptions(flags serveFlags) (ServeOptions, error) {
 		return ServeOptions{}, err
 	}
 	for _, address := range flags.listen {
-		if err := validAddress(address); err != nil {
+		if err := validAddress("--listen", address); err != nil {
+			return ServeOptions{}, err
+		}
+	}
+	if flags.metrics != "" {
+		if err := validAddress("--metrics", flags.metrics); err != nil {
 			return ServeOptions{}, err
 		}
 	}
 	log, err := logger(f.Stderr, flags.format, flags.level)
 	return ServeOptions{
-		Data: dirs.data, Run: dirs.run, Listen: flags.listen, Log: log, Stderr: f.Stderr, Version: f.Version,
+		Data: dirs.data, Run: dirs.run, Listen: flags.listen, Metrics: flags.metrics, Access: flags.access, Log: log, Stderr: f.Stderr, Version: f.Version,
 	}, err
 }
 
-func validAddress(address string) error {
+func validAddress(flag, address string) error {
 	_, port, err := net.SplitHostPort(address)
 	if err == nil {
 		if n, perr := strconv.Atoi(port); perr != nil || n < 0 || n > 65535 {
@@ -120,7 +141,7 @@ func validAddress(address string) error {
 		}
 	}
 	if err != nil {
-		return &noon.Error{Kind: noon.Invalid, Op: "read", Subject: "--listen", Err: err, Hint: "Give HOST:PORT, for example 127.0.0.1:8080 or :80."}
+		return &noon.Error{Kind: noon.Invalid, Op: "read", Subject: flag, Err: err, Hint: "Give HOST:PORT, for example 127.0.0.1:8080 or :80."}
 	}
 	return nil
 }

@@ -40,6 +40,7 @@ func (o Options) proxyArgv() []string {
 	for _, addr := range o.Listen {
 		argv = append(argv, "--listen", addr)
 	}
+	argv = append(argv, o.Access.argv()...)
 	return argv
 }
 

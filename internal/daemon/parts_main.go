@@ -15,15 +15,22 @@ import (
 )
 
 // Proxy runs the proxy until ctx ends or a successor has taken over.
-func Proxy(ctx context.Context, opts Options) error {
+func Proxy(ctx context.Context, opts Options) (err error) {
 	inherited, err := proxy.Inherit()
 	if err != nil {
 		return err
 	}
+	access, err := openAccess(opts)
+	if err != nil {
+		return err
+	}
+	if access != nil {
+		defer func() { err = errors.Join(err, access.Close()) }()
+	}
 	p, err := proxy.Open(proxy.Config{
 		Dir: opts.Paths.ProxyDir(), Listen: opts.Listen, Control: opts.Paths.ProxySocket(),
 		Log: opts.Log, Faults: opts.Faults, Version: opts.Version, Inherited: inherited,
-		Holder: opts.Paths.HolderSocket(),
+		Holder: opts.Paths.HolderSocket(), Access: access,
 	})
 	if err != nil {
 		return err

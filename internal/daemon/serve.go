@@ -26,7 +26,9 @@ import (
 type Options struct {
 	Paths   Paths
 	Listen  []string // addresses for users
-	Binary  string   // absolute path of noon, for the parts it starts
+	Metrics string   // loopback address that answers GET /metrics; "" none
+	Access  AccessOptions
+	Binary  string // absolute path of noon, for the parts it starts
 	Version string
 	Log     *slog.Logger
 	Faults  *fault.Points
@@ -48,6 +50,9 @@ const (
 func Serve(ctx context.Context, opts Options) (next string, err error) {
 	if err := opts.Paths.Prepare(); err != nil {
 		return "", err
+	}
+	if _, _, err := accessConfig(opts); err != nil {
+		return "", err // told here, where a person reads it, not by the proxy
 	}
 	lock, err := lockData(ctx, opts.Paths)
 	if err != nil {
@@ -113,6 +118,10 @@ func (c *Controller) serve(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	metrics, err := listenMetrics(ctx, c.opts.Metrics)
+	if err != nil {
+		return "", errors.Join(err, listener.Close())
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	keeping, stopKeeping := context.WithCancel(ctx)
 	defer stopKeeping()
@@ -128,6 +137,9 @@ func (c *Controller) serve(ctx context.Context) (string, error) {
 	keepers.Go(func() { c.opts.hostPart().keep(keeping, c.setPart) })
 	group.Go(func() error { return c.whenUp(ctx, group) })
 	group.Go(func() error { return serveHTTP(ctx, listener, handler) })
+	if metrics != nil {
+		group.Go(func() error { return serveHTTP(ctx, metrics, api.NewMetricsHandler(c.routes())) })
+	}
 	err = group.Wait()
 	c.leaveParts()
 	if how == endUpgrade {
@@ -239,6 +251,7 @@ func (c *Controller) routes() api.Controller {
 		Health: c.Health, Releases: c.Releases, AddRelease: c.AddRelease, Plan: c.Plan, Deploy: c.Deploy,
 		Deployments: c.Deployments, Deployment: c.Deployment, Watch: c.Watch, Approve: c.Approve, Abort: c.Abort,
 		Status: c.Status, Config: c.Config, SetConfig: c.SetConfig, Logs: c.Logs, Doctor: c.Doctor,
+		Traffic: c.proxy.Traffic, Routed: c.proxy.Show, Metrics: c.proxy.Metrics, Access: c.Access,
 		Backup: c.ledger.Backup, Upgrade: c.Upgrade, Down: c.Down,
 	}
 }

@@ -152,6 +152,7 @@ func TestShowTellsWhatIsRoutedAndWhy(t *testing.T) {
 	first.Paths = append(first.Paths, noon.Path{Prefix: "/api", Service: "api"})
 	first.Shares = []noon.Share{{Revision: rev(1), Points: 9500}, {Revision: rev(2), Points: 500}}
 	first.Previews = []noon.Preview{{Token: "s3cr3t-t0ken", Revision: rev(2)}}
+	first.Segments = []noon.Segment{{Name: "staff", Revision: rev(1), Visitors: []string{"s3cr3t-visitor"}, Addresses: []string{"192.0.2.0/24"}, Matches: []noon.Match{{In: "header", Name: "X-Beta", Values: []string{"s3cr3t"}}}}}
 	first.Endpoints[0].Drain = 15 * time.Second
 	begin := time.Now().Add(-time.Second)
 	mustRoute(t, r, first)
@@ -173,7 +174,11 @@ func TestShowTellsWhatIsRoutedAndWhy(t *testing.T) {
 	if err != nil || strings.Contains(string(text), "s3cr3t") {
 		t.Errorf("the token is told: %s, %v", text, err)
 	}
+	if len(v.Segments) != 1 || v.Segments[0].Name != "staff" || v.Segments[0].Visitors != 1 || v.Segments[0].Matches[0] != "header X-Beta" {
+		t.Errorf("segments are %+v", v.Segments)
+	}
 	want := []string{
+		"r1.c0 has segment staff and no instance of api: its requests wait, then are answered 503",
 		"r1.c0 has 95 % of new requests and no instance of api: its requests wait, then are answered 503",
 		"r2.c0 has 5 % of new requests and no instance of web: its requests wait, then are answered 503",
 		"r2.c0 has 5 % of new requests and no instance of api: its requests wait, then are answered 503",

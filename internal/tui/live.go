@@ -68,11 +68,13 @@ func (l *Live) Tick() {
 	io.WriteString(l.out, b.String()) //nolint:errcheck // a terminal that is gone is noticed by the signal it sends
 }
 
-// rewind moves the cursor to the first line drawn. A terminal that has become
-// narrower has wrapped the lines that no longer fit.
-func (l *Live) rewind(width int) string {
+func (l *Live) rewind(width int) string { return rewind(l.drawn, width) }
+
+// rewind moves the cursor to the first of the lines drawn. A terminal that has
+// become narrower has wrapped the lines that no longer fit.
+func rewind(drawn []string, width int) string {
 	rows := 0
-	for _, line := range l.drawn {
+	for _, line := range drawn {
 		rows++
 		if w := lipgloss.Width(line); width > 0 && w > width {
 			rows += (w - 1) / width

@@ -105,8 +105,13 @@ func FuzzRedaction(f *testing.F) {
 			append(append(bytes.Clone(before), "&"+secret+"&"...), after...),
 		} {
 			e := &meter.Entry{Query: query, Fields: []meter.Field{
-				{"Cookie", []byte(secret)}, {"Set-Cookie", []byte(secret)}, {"SET_COOKIE2", []byte(secret)},
-				{"Authorization", []byte(secret)}, {"X-Api-Key", []byte(secret)}, {"x-csrf-token", []byte(secret)}, {"Noon-Preview", []byte(secret)},
+				{"Cookie", []byte(secret)},
+				{"Set-Cookie", []byte(secret)},
+				{"SET_COOKIE2", []byte(secret)},
+				{"Authorization", []byte(secret)},
+				{"X-Api-Key", []byte(secret)},
+				{"x-csrf-token", []byte(secret)},
+				{"Noon-Preview", []byte(secret)},
 			}}
 			for _, line := range [][]byte{e.AppendJSON(nil), e.AppendText(nil)} {
 				if bytes.Contains(line, []byte(secret)) {
@@ -155,5 +160,24 @@ func TestRules(t *testing.T) {
 	}
 	if err := (meter.Rules{{Share: 1.1}, {Share: -1}, {Class: 6}, {Prefix: "static"}, {Slower: -1}}).Check(); err == nil || strings.Count(err.Error(), "\n") != 4 {
 		t.Errorf("five mistakes: %v", err)
+	}
+}
+
+func TestParseRule(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]meter.Rule{
+		"":                         {Share: 1},
+		"share=0.1 class=2":        {Share: 0.1, Class: 2},
+		" class=4xx  slower=1.5s ": {Share: 1, Class: 4, Slower: 1500 * time.Millisecond},
+		"prefix=/a=b app=shop environment=staging share=0": {Prefix: "/a=b", App: "shop", Environment: "staging"},
+	} {
+		if got, err := meter.ParseRule(text); err != nil || got != want {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"share", "share=", "share=x", "share=2", "share=NaN", "class=9", "class=x", "slower=1", "slower=-1s", "prefix=static", "colour=red", "=1"} {
+		if r, err := meter.ParseRule(text); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("%q is read as %+v: %v", text, r, err)
+		}
 	}
 }

@@ -21,6 +21,7 @@ const (
 	failureCount
 )
 
+// String is the name of the failure in metrics and the log.
 func (f Failure) String() string {
 	switch f {
 	case Dial:

@@ -107,6 +107,28 @@ func TestLogWritesAllInOrderOverSeveralFiles(t *testing.T) {
 	}
 }
 
+// Two processes write the same log while one hands over to the other: neither
+// file is rotated twice.
+func TestTwoLogsOfOnePath(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "access.log")
+	cfg := meter.LogConfig{Path: path, Size: 2000, Keep: 9}
+	before, after := openLog(t, cfg), openLog(t, cfg)
+	const each = 20
+	for i := range each {
+		for _, log := range []*meter.Log{before, after} {
+			log.Write(numbered(i))
+			eventually(t, "written", func() bool { return log.Written() == int64(i+1) })
+		}
+	}
+	if n := len(lines(t, path)); n != 2*each {
+		t.Errorf("%d lines of %d are in the files", n, 2*each)
+	}
+	if files, err := filepath.Glob(path + "*"); err != nil || len(files) > 10 {
+		t.Errorf("%d files, %v", len(files), err)
+	}
+}
+
 func TestOldFilesGo(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "access.log")

@@ -95,10 +95,18 @@ func (r *rotating) writePiece(piece []byte) error {
 }
 
 // rotate renames from the oldest on, so that a crash between two renames loses
-// nothing but the oldest.
+// nothing but the oldest. Where another process, the successor mostly, has begun
+// a new file already, that is gone on with.
 func (r *rotating) rotate() error {
+	mine, err := r.file.Stat()
+	if err != nil {
+		return errors.Join(err, r.close())
+	}
 	if err := r.close(); err != nil {
 		return err
+	}
+	if at, err := os.Stat(r.path); err == nil && !os.SameFile(mine, at) {
+		return r.open()
 	}
 	for i := r.keep; i > 0; i-- {
 		from := r.path

@@ -2,9 +2,11 @@ package meter
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -18,6 +20,40 @@ type Rule struct {
 	Prefix      string        `json:"prefix,omitempty"` // of the path, byte by byte
 	Slower      time.Duration `json:"slower,omitempty"` // took at least
 	Share       float64       `json:"share"`            // 0 none … 1 all
+}
+
+// ParseRule reads a rule as people write it: "share=0.1 class=2 prefix=/static/
+// slower=1s app=shop environment=production", in any order. The share is 1
+// unless it is named.
+func ParseRule(text string) (Rule, error) {
+	r := Rule{Share: 1}
+	for part := range strings.FieldsSeq(text) {
+		name, value, ok := strings.Cut(part, "=")
+		var err error
+		switch name {
+		case "share":
+			r.Share, err = strconv.ParseFloat(value, 64)
+		case "class":
+			r.Class, err = strconv.Atoi(strings.TrimSuffix(value, "xx"))
+		case "slower":
+			r.Slower, err = time.ParseDuration(value)
+		case "prefix":
+			r.Prefix = value
+		case "app":
+			r.App = value
+		case "environment":
+			r.Environment = value
+		default:
+			err = errors.New("it begins with none of share, class, prefix, slower, app, environment")
+		}
+		if err != nil || !ok || value == "" {
+			return Rule{}, fmt.Errorf("rule %q: %q is not NAME=VALUE that fits: %w", text, part, cmp.Or(err, errors.New("the value is missing")))
+		}
+	}
+	if err := (Rules{r}).Check(); err != nil {
+		return Rule{}, fmt.Errorf("rule %q: %w", text, err)
+	}
+	return r, nil
 }
 
 // Rules decide which requests are written. The first that fits does; where
