@@ -57,7 +57,7 @@ func Address(name string) (string, error) {
 		}
 	}
 	if err != nil {
-		return "", &noon.Error{Kind: noon.Invalid, Op: "listen on", Subject: name, Err: err, Hint: hintOf(err)}
+		return "", &noon.Error{Kind: noon.Failure, Op: "listen on", Subject: name, Err: err, Hint: hintOf(err)}
 	}
 	return address, nil
 }

@@ -26,7 +26,7 @@ func TestAddress(t *testing.T) {
 		switch {
 		case good && (err != nil || address != name):
 			t.Errorf("%q: %q, %v", name, address, err)
-		case !good && (noon.KindOf(err) != noon.Invalid || noon.HintOf(err) == ""):
+		case !good && (noon.KindOf(err) != noon.Failure || noon.HintOf(err) == ""):
 			t.Errorf("%q: %q, %v", name, address, err)
 		}
 	}
@@ -63,7 +63,7 @@ func TestBindRefuses(t *testing.T) {
 	}{
 		l.Addr().String(): {noon.Failure, syscall.EADDRINUSE, "Another program uses this port"},
 		"192.0.2.1:0":     {noon.Failure, syscall.EADDRNOTAVAIL, "not one of this machine"},
-		"nonsense":        {noon.Invalid, nil, "must be host:port"},
+		"nonsense":        {noon.Failure, nil, "must be host:port"},
 	} {
 		_, err := sockets.Bind(t.Context(), name)
 		if noon.KindOf(err) != want.kind || want.err != nil && !errors.Is(err, want.err) || !strings.Contains(noon.HintOf(err), want.hint) {
