@@ -5,6 +5,7 @@ module github.com/noon-deploy/noon/bench
 go 1.26.0
 
 require (
+	github.com/noon-deploy/noon v0.0.0-00010101000000-000000000000
 	golang.org/x/net v0.62.0
 	golang.org/x/sys v0.49.0
 )

@@ -26,14 +26,16 @@ func Hold(address string, n int, exchange func(net.Conn) error) (*Held, error) {
 	for part := range holders {
 		wg.Go(func() {
 			for i := part; i < n && errs[part] == nil; i += holders {
-				h.conns[i], errs[part] = open(address, exchange)
+				h.conns[i], errs[part] = open(address, i, exchange)
 			}
 		})
 	}
 	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		h.Close()
-		return nil, err
+	for _, err := range errs {
+		if err != nil {
+			h.Close()
+			return nil, err
+		}
 	}
 	return h, nil
 }
@@ -58,8 +60,10 @@ func (h *Held) Close() {
 	}
 }
 
-func open(address string, exchange func(net.Conn) error) (net.Conn, error) {
-	c, err := net.DialTimeout("tcp", address, 5*time.Second) //nolint:noctx // it has a limit
+// open connects from one of several own addresses, as users have several.
+func open(address string, i int, exchange func(net.Conn) error) (net.Conn, error) {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(i%sources+1))}}
+	c, err := dialer.Dial("tcp", address) //nolint:noctx // it has a limit
 	if err != nil {
 		return nil, fmt.Errorf("open a connection: %w", err)
 	}

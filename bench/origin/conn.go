@@ -141,16 +141,21 @@ func (r *request) field(name, value []byte) (err error) {
 	return err
 }
 
-// frames echoes the frames of a WebSocket. They are short and come whole: the
-// client of the benchmark sends no others.
+// frames echoes the frames of a WebSocket, which may come in pieces. They are
+// short: the client of the benchmark sends no others.
 func (c *conn) frames(s *Server, data []byte) bool {
 	const head, mask = 2, 4
+	if len(c.in) > 0 {
+		data = append(c.in, data...)
+		c.in = nil
+	}
 	for len(data) > 0 {
-		if len(data) < head+mask || data[1]&0x80 == 0 {
-			return false
+		if len(data) < head || len(data) < head+mask+int(data[1]&0x7f) {
+			c.in = append(c.in, data...)
+			return true
 		}
 		n := int(data[1] & 0x7f)
-		if n > 125 || len(data) < head+mask+n {
+		if n > 125 || data[1]&0x80 == 0 {
 			return false
 		}
 		key, payload := data[head:head+mask], data[head+mask:head+mask+n]

@@ -95,3 +95,26 @@ func TestHeadInPiecesAndPipelined(t *testing.T) {
 		t.Errorf("two requests got %d answers:\n%s", n, data)
 	}
 }
+
+func TestFrameInPieces(t *testing.T) {
+	c, err := net.Dial("tcp", start(t)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	// A connection that writes byte by byte.
+	if err := load.Upgrade("bench.example")(slow{c}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+type slow struct{ net.Conn }
+
+func (s slow) Write(data []byte) (int, error) {
+	for i := range data {
+		if _, err := s.Conn.Write(data[i : i+1]); err != nil {
+			return i, err
+		}
+	}
+	return len(data), nil
+}
