@@ -130,7 +130,7 @@ func playOrigin() error {
 	if err != nil {
 		return err
 	}
-	fmt.Println(strings.Join(s.Addresses, " "))
+	fmt.Fprintln(os.Stdout, strings.Join(s.Addresses, " "))
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin) // any end of it is the end
 		os.Exit(0)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -183,13 +184,14 @@ func row(w io.Writer, p jsonPeer, columns []metric) {
 }
 
 func number(m metric, v float64) string {
-	switch m {
-	case throughput, userShare:
-		return fmt.Sprintf("%.0f", v)
-	case p50, p99, addedP99:
-		return fmt.Sprintf("%.2f", v)
+	digits := 1
+	if m == throughput || m == userShare {
+		digits = 0
 	}
-	return fmt.Sprintf("%.1f", v)
+	if m == p50 || m == p99 || m == addedP99 {
+		digits = 2
+	}
+	return strconv.FormatFloat(v, 'f', digits, 64)
 }
 
 // columns are those for which there is a number at all.

@@ -169,9 +169,7 @@ func (r *run) measure(ctx context.Context, c testCase) (outcome, error) {
 			if err := ctx.Err(); err != nil {
 				return out, errors.New("interrupted")
 			}
-			if err := r.round(ctx, c, entrants[i], &targets[i], out.peers[i]); err != nil {
-				return out, fmt.Errorf("%s, %s: %w", c.id, entrants[i].name, err)
-			}
+			r.round(ctx, c, entrants[i], &targets[i], out.peers[i])
 		}
 	}
 	r.profileNoon(ctx, c, entrants, targets)
@@ -181,16 +179,16 @@ func (r *run) measure(ctx context.Context, c testCase) (outcome, error) {
 
 // round measures one peer once. A peer that is absent or breaks is left out of
 // the rest of the case, with the reason.
-func (r *run) round(ctx context.Context, c testCase, e entrant, t **target, s *series) error {
+func (r *run) round(ctx context.Context, c testCase, e entrant, t **target, s *series) {
 	if s.absent != "" {
-		return nil
+		return
 	}
 	fmt.Fprint(os.Stderr, ".")
 	if *t == nil {
 		started, err := r.start(ctx, c, e)
 		if err != nil {
 			s.absent = reason(err)
-			return nil
+			return
 		}
 		*t = started
 	}
@@ -204,15 +202,13 @@ func (r *run) round(ctx context.Context, c testCase, e entrant, t **target, s *s
 	} else {
 		got, err = served(ctx, c, **t, r.plan(c))
 	}
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
 		s.absent = reason(err)
-		return nil
+	default:
+		s.samples = append(s.samples, got)
 	}
-	s.samples = append(s.samples, got)
-	return nil
 }
 
 // reason is an error in one line.

@@ -3,6 +3,7 @@
 package load
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,7 +29,7 @@ func (l *loop) dial() (*conn, error) {
 		func() error { return unix.Bind(fd, &from) },
 		func() error {
 			err := unix.Connect(fd, &l.to)
-			if err == unix.EINPROGRESS { //nolint:errorlint // a plain errno
+			if err == unix.EINPROGRESS {
 				c.writing, err = true, nil
 			}
 			return err
@@ -67,7 +68,7 @@ func (l *loop) send(c *conn, started time.Time) {
 
 func (l *loop) write(c *conn) {
 	n, err := unix.Write(c.fd, c.request)
-	if err != nil && err != unix.EAGAIN { //nolint:errorlint // a plain errno
+	if err != nil && err != unix.EAGAIN {
 		l.lost(c, fmt.Errorf("send: %w", err))
 		return
 	}
@@ -95,7 +96,7 @@ func (l *loop) ready(c *conn, events uint32) {
 	}
 	n, err := unix.Read(c.fd, l.buf)
 	switch {
-	case err == unix.EAGAIN: //nolint:errorlint // a plain errno
+	case errors.Is(err, unix.EAGAIN):
 		return
 	case err != nil:
 		l.lost(c, fmt.Errorf("receive: %w", err))

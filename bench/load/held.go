@@ -63,7 +63,7 @@ func (h *Held) Close() {
 // open connects from one of several own addresses, as users have several.
 func open(address string, i int, exchange func(net.Conn) error) (net.Conn, error) {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(i%sources+1))}}
-	c, err := dialer.Dial("tcp", address) //nolint:noctx // it has a limit
+	c, err := dialer.Dial("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("open a connection: %w", err)
 	}

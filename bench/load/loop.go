@@ -188,13 +188,13 @@ func (l *loop) poll(events []unix.EpollEvent, d time.Duration) (int, error) {
 		ts := unix.NsecToTimespec(int64(d))
 		n, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(l.epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(unsafe.Pointer(&ts)), 0, 0)
 	}
-	switch errno {
-	case 0:
-		return int(n), nil
-	case unix.EINTR:
+	if errno == unix.EINTR {
 		return 0, nil
 	}
-	return 0, fmt.Errorf("wait for answers: %w", errno)
+	if errno != 0 {
+		return 0, fmt.Errorf("wait for answers: %w", errno)
+	}
+	return int(n), nil
 }
 
 func (l *loop) closeAll() {

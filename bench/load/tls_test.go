@@ -15,7 +15,7 @@ import (
 	"github.com/noon-deploy/noon/bench/load"
 )
 
-func secure(t *testing.T, protocol int) (*httptest.Server, load.Plan) {
+func secure(t *testing.T, protocol int) load.Plan {
 	t.Helper()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor != protocol || r.URL.Path != "/a" || r.Host != "example.com" {
@@ -28,7 +28,7 @@ func secure(t *testing.T, protocol int) (*httptest.Server, load.Plan) {
 	t.Cleanup(s.Close)
 	pool := x509.NewCertPool()
 	pool.AddCert(s.Certificate())
-	return s, load.Plan{
+	return load.Plan{
 		Address: s.Listener.Addr().String(), Body: 200, Connections: 2, Streams: 8, Host: "example.com", Path: "/a",
 		Requests: [][]byte{[]byte("GET /a HTTP/1.1\r\nHost: example.com\r\n\r\n")},
 		TLS:      &tls.Config{RootCAs: pool, ServerName: "example.com", MinVersion: tls.VersionTLS13},
@@ -37,7 +37,7 @@ func secure(t *testing.T, protocol int) (*httptest.Server, load.Plan) {
 }
 
 func TestTLS(t *testing.T) {
-	_, p := secure(t, 1)
+	p := secure(t, 1)
 	res, err := load.RunTLS(p)
 	if err != nil || res.Errors > 0 || res.Requests() == 0 {
 		t.Fatalf("%v, %d answers, %d errors: %v", err, res.Requests(), res.Errors, res.Example)
@@ -49,7 +49,7 @@ func TestTLS(t *testing.T) {
 }
 
 func TestHTTP2(t *testing.T) {
-	_, p := secure(t, 2)
+	p := secure(t, 2)
 	res, err := load.RunHTTP2(p)
 	if err != nil || res.Errors > 0 || res.Requests() == 0 {
 		t.Fatalf("%v, %d answers, %d errors: %v", err, res.Requests(), res.Errors, res.Example)

@@ -83,7 +83,7 @@ func (s *Server) Serve() error {
 	events := make([]unix.EpollEvent, 256)
 	for {
 		n, err := unix.EpollWait(s.epoll, events, -1)
-		if err != nil && err != unix.EINTR { //nolint:errorlint // a plain errno
+		if err != nil && err != unix.EINTR {
 			return fmt.Errorf("wait for requests: %w", err)
 		}
 		for _, e := range events[:max(n, 0)] {
@@ -120,7 +120,7 @@ func (s *Server) ready(c *conn, events uint32) bool {
 		return true
 	}
 	n, err := unix.Read(c.fd, s.buf)
-	if err == unix.EAGAIN { //nolint:errorlint // a plain errno
+	if err == unix.EAGAIN {
 		return true
 	}
 	if err != nil || n <= 0 {
@@ -136,7 +136,7 @@ func (s *Server) send(c *conn, data []byte) bool {
 		return true
 	}
 	n, err := unix.Write(c.fd, data)
-	if err != nil && err != unix.EAGAIN { //nolint:errorlint // a plain errno
+	if err != nil && err != unix.EAGAIN {
 		return false
 	}
 	if n = max(n, 0); n == len(data) {
@@ -149,7 +149,7 @@ func (s *Server) send(c *conn, data []byte) bool {
 func (s *Server) flush(c *conn) bool {
 	for len(c.out) > 0 {
 		n, err := unix.Write(c.fd, c.out)
-		if err == unix.EAGAIN { //nolint:errorlint // a plain errno
+		if err == unix.EAGAIN {
 			return true
 		}
 		if err != nil {

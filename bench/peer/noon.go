@@ -35,6 +35,8 @@ func noonCommand(s Setup) (*exec.Cmd, error) {
 
 // noonSecure gives the arguments with which noon's proxy takes TLS and HTTP/2 at
 // the address, with the certificate in s.Cert and s.Key.
+//
+//nolint:unparam // there are none until it does
 func noonSecure(s Setup) (args []string, err error) {
 	if s.Secure {
 		return nil, errors.New("noon's proxy does not take TLS yet")

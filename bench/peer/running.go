@@ -30,12 +30,13 @@ const (
 
 // Running is a peer that serves.
 type Running struct {
-	Setup  Setup
-	PIDs   []int
-	Took   time.Duration // until it answered
-	cmd    *exec.Cmd
-	exited chan error
-	log    string
+	Setup Setup
+	PIDs  []int
+	Took  time.Duration // until it answered
+	cmd   *exec.Cmd
+	ended chan struct{} // closed once it has ended; then exit is set
+	exit  error
+	log   string
 }
 
 // ErrAbsent is why a peer is left out of a case.
@@ -49,7 +50,7 @@ func (k Kind) Start(ctx context.Context, s Setup, trust *tls.Config) (*Running, 
 		return nil, fmt.Errorf("%w: %w", ErrAbsent, err)
 	}
 	began := time.Now()
-	r := &Running{Setup: s, cmd: cmd, exited: make(chan error, 1), log: filepath.Join(s.Dir, "stderr.log")}
+	r := &Running{Setup: s, cmd: cmd, ended: make(chan struct{}), log: filepath.Join(s.Dir, "stderr.log")}
 	out, err := os.Create(r.log)
 	if err != nil {
 		return nil, fmt.Errorf("make the log of %s: %w", k.Name, err)
@@ -60,7 +61,10 @@ func (k Kind) Start(ctx context.Context, s Setup, trust *tls.Config) (*Running, 
 	if err = errors.Join(err, out.Close()); err != nil {
 		return nil, fmt.Errorf("start %s: %w", k.Name, err)
 	}
-	go func() { r.exited <- cmd.Wait() }() // ends with the process; the channel has room
+	go func() { // ends with the process, which Stop waits for
+		r.exit = cmd.Wait()
+		close(r.ended)
+	}()
 	if err := r.await(ctx, k, trust); err != nil {
 		r.Stop()
 		return nil, fmt.Errorf("start %s: %w: %s", k.Name, err, r.lastWords())
@@ -91,9 +95,8 @@ func (r *Running) await(ctx context.Context, k Kind, trust *tls.Config) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("it does not answer: %w", err)
-		case exit := <-r.exited:
-			r.exited <- exit
-			return fmt.Errorf("it ended at once: %w", errors.Join(exit, err))
+		case <-r.ended:
+			return fmt.Errorf("it ended at once: %w", errors.Join(r.exit, err))
 		case <-tick.C:
 		}
 	}
@@ -122,10 +125,10 @@ func (r *Running) Stop() {
 	}
 	_ = r.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	select {
-	case <-r.exited:
+	case <-r.ended:
 	case <-time.After(stopLimit):
 		_ = r.cmd.Process.Kill() // it may have ended
-		<-r.exited
+		<-r.ended
 	}
 	for _, pid := range slices.Backward(family) {
 		if pid != r.cmd.Process.Pid && unix.Kill(pid, 0) == nil {
