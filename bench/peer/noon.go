@@ -25,7 +25,7 @@ func noonCommand(s Setup) (*exec.Cmd, error) {
 	if s.Noon == "" {
 		return nil, errors.New("its binary was not built")
 	}
-	args, err := noonSecure(s)
+	args, _, err := noonSecure(s)
 	if err != nil {
 		return nil, err
 	}
@@ -33,15 +33,16 @@ func noonCommand(s Setup) (*exec.Cmd, error) {
 	return cmd, err
 }
 
-// noonSecure gives the arguments with which noon's proxy takes TLS and HTTP/2 at
-// the address, with the certificate in s.Cert and s.Key.
+// noonSecure is how noon's proxy is told to take TLS and HTTP/2 at the address:
+// arguments of the process, and a part of the routing.
 //
-//nolint:unparam // there are none until it does
-func noonSecure(s Setup) (args []string, err error) {
-	if s.Secure {
-		return nil, errors.New("noon's proxy does not take TLS yet")
+//nolint:unparam // there are no arguments until it does
+func noonSecure(s Setup) (args []string, secure *noon.TLS, err error) {
+	if !s.Secure {
+		return nil, nil, nil
 	}
-	return nil, nil
+	secure = &noon.TLS{Certificates: []noon.CertificateFiles{{Cert: s.Cert, Key: s.Key}}, MinVersion: "1.3"}
+	return nil, secure, errors.New("noon's proxy does not take TLS yet")
 }
 
 // pathsPerSite is how noon's many routes are divided: apps with paths.
@@ -89,6 +90,7 @@ func (c *Control) routing(n int, sequence int64) noon.Routing {
 		Shares: []noon.Share{{Revision: revision, Points: noon.PointsWhole}},
 	}
 	if n == Served {
+		_, r.TLS, _ = noonSecure(c.setup) // an error has kept the process from being started
 		r.Domains, r.Paths = []string{c.setup.Host}, []noon.Path{{Prefix: "/", Service: "web"}}
 	} else {
 		r.Domains = []string{fmt.Sprintf("app%d.example.com", n)}
