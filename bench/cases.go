@@ -136,7 +136,7 @@ func otherCases() []testCase {
 			bars: []bar{{"bar", addedP99, 1, haproxy}},
 		},
 		{
-			id: "routes", title: "GET 200 B with 10,000 routes, and 100 snapshots/s meanwhile", ratio: noonOne, run: load.Run,
+			id: "routes", title: "GET 200 B with 10,000 routes, and 100 snapshots/s meanwhile", ratio: noonOne, run: load.Run, more: []metric{snapshots},
 			variants: []variant{{"noon", 0, 0}, {"noon-10k", 10_000, 0}, {"noon-10k-100/s", 10_000, 100}},
 			plan: func(options) load.Plan {
 				return load.Plan{Requests: [][]byte{get("/", "")}, Body: origin.Small, Connections: connections}

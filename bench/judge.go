@@ -70,6 +70,11 @@ func (o outcome) judge(b bar) (value float64, result string) {
 			return 0, "not judged: " + b.against + " has no figure above 0"
 		}
 	}
+	if wanted := o.wantedSnapshots(); wanted > 0 {
+		if got, _ := subject.median(snapshots); got < .9*wanted {
+			return value, fmt.Sprintf("not judged: only %.0f of %.0f snapshots/s were acknowledged", got, wanted)
+		}
+	}
 	if subject.errors() > 0 {
 		return value, "not judged: requests failed"
 	}
@@ -77,6 +82,16 @@ func (o outcome) judge(b bar) (value float64, result string) {
 		return value, pass
 	}
 	return value, miss
+}
+
+// wantedSnapshots is how many a second noon was to be given meanwhile.
+func (o outcome) wantedSnapshots() float64 {
+	for _, v := range o.variants {
+		if v.name == o.subject() {
+			return v.snapshots
+		}
+	}
+	return 0
 }
 
 func (o outcome) find(name string) *series {

@@ -66,6 +66,17 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+func TestTooFewSnapshotsAreNoPass(t *testing.T) {
+	routes := caseOf(t, "routes")
+	for got, want := range map[float64]string{100: pass, 50: "not judged: only 50 of 100 snapshots/s were acknowledged"} {
+		subject := of(routes.subject(), 10)
+		subject.samples[0].values[snapshots] = got
+		if v := (outcome{testCase: routes, peers: []*series{of(noonOne, 10), subject}}).verdicts(); v[0].Result != want {
+			t.Errorf("with %v snapshots a second the verdict is %q", got, v[0].Result)
+		}
+	}
+}
+
 func TestBarsReferToWhatIsMeasured(t *testing.T) {
 	for _, c := range cases() {
 		if len(c.bars) == 0 || (c.run == nil) == (c.held == nil) {

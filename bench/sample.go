@@ -29,6 +29,7 @@ const (
 	p50        metric = "p50 ms"
 	p99        metric = "p99 ms"
 	memoryAll  metric = "MiB"
+	snapshots  metric = "snapshots/s"
 )
 
 type exchange = func(net.Conn) error
@@ -58,9 +59,11 @@ func served(ctx context.Context, c testCase, t target, plan load.Plan) (sample, 
 		}
 		return err
 	}
+	began := time.Now()
 	swaps, stop := meanwhile(ctx, t)
 	result, err := c.run(plan)
 	done, swapErr := stop()
+	lasted := time.Since(began)
 	if noCounter == nil {
 		err = errors.Join(err, counter.Close())
 	}
@@ -90,7 +93,7 @@ func served(ctx context.Context, c testCase, t target, plan load.Plan) (sample, 
 		s.note = fmt.Sprintf("%d routes took %.1f s to load", t.variant.routes, t.running.Took.Seconds())
 	}
 	if swaps {
-		s.note += fmt.Sprintf("; %.0f snapshots/s were acknowledged", float64(done)/(plan.Warm+plan.Window).Seconds())
+		s.values[snapshots] = float64(done) / lasted.Seconds()
 	}
 	bytes, err := meter.Memory(t.pids)
 	s.values[memoryAll] = float64(bytes) / (1 << 20)
@@ -99,41 +102,54 @@ func served(ctx context.Context, c testCase, t target, plan load.Plan) (sample, 
 
 func millis(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
 
-// meanwhile gives noon new snapshots while it serves, if the variant says so:
-// every second one is of the site that the load goes to. stop tells how many
-// were acknowledged.
+// callers give noon snapshots at once: an acknowledgement takes as long as the
+// disk does. The sites of two callers are never the same, so that none is
+// overtaken by a newer one.
+const callers = 8
+
+// meanwhile gives noon new snapshots while it serves, if the variant says so.
+// The first caller has the site that the load goes to. stop tells how many were
+// acknowledged.
 func meanwhile(ctx context.Context, t target) (swaps bool, stop func() (int, error)) {
 	if t.variant.snapshots == 0 {
 		return false, func() (int, error) { return 0, nil }
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	control := peer.NewControl(t.running.Setup)
 	var wg sync.WaitGroup
-	var done int
-	var failed error
-	wg.Go(func() {
-		tick := time.NewTicker(time.Duration(float64(time.Second) / t.variant.snapshots))
-		defer tick.Stop()
-		for sequence := time.Now().UnixNano(); ; sequence++ { // grows from round to round
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			site := peer.Served
-			if done%2 == 1 {
-				site = 1 + done%t.running.Setup.Sites()
-			}
-			if failed = control.Route(context.WithoutCancel(ctx), site, sequence); failed != nil {
-				return
-			}
-			done++
-		}
-	})
+	done, errs := make([]int, callers), make([]error, callers)
+	for part := range callers {
+		wg.Go(func() { done[part], errs[part] = swap(ctx, t, part) })
+	}
 	return true, func() (int, error) {
 		cancel()
 		wg.Wait()
-		return done, failed
+		sum := 0
+		for _, n := range done {
+			sum += n
+		}
+		return sum, errors.Join(errs...)
+	}
+}
+
+// swap is one caller. What it has asked for it waits for.
+func swap(ctx context.Context, t target, part int) (done int, err error) {
+	control := peer.NewControl(t.running.Setup)
+	tick := time.NewTicker(time.Duration(callers * float64(time.Second) / t.variant.snapshots))
+	defer tick.Stop()
+	for sequence := time.Now().UnixNano(); ; sequence++ { // grows from round to round
+		select {
+		case <-ctx.Done():
+			return done, nil
+		case <-tick.C:
+		}
+		site := peer.Served
+		if part > 0 {
+			site = 1 + (part+callers*done)%t.running.Setup.Sites()
+		}
+		if err := control.Route(context.WithoutCancel(ctx), site, sequence); err != nil {
+			return done, err
+		}
+		done++
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/noon-deploy/noon"
@@ -54,12 +55,18 @@ func noonConfigure(ctx context.Context, s Setup) error {
 	if err := c.Route(ctx, Served, 1); err != nil {
 		return err
 	}
-	for n := 1; n <= s.Sites(); n++ {
-		if err := c.Route(ctx, n, 1); err != nil {
-			return err
-		}
+	const atOnce = 8
+	errs := make([]error, atOnce)
+	var wg sync.WaitGroup
+	for part := range atOnce {
+		wg.Go(func() {
+			for n := 1 + part; n <= s.Sites() && errs[part] == nil; n += atOnce {
+				errs[part] = c.Route(ctx, n, 1)
+			}
+		})
 	}
-	return nil
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // Served is the number of the site that the load goes to; the others begin at 1.
