@@ -20,7 +20,7 @@ TOOLS_KEY := .cache/bin/.built-$(shell { $(GO) version; cat tools/go.mod tools/g
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/noon, one static binary
@@ -50,6 +50,21 @@ e2e: ## drive the built binary with real servers under load
 .PHONY: bench
 bench: ## benchmarks, among them the time of a rollback and noon's share of a deploy (BENCH=regexp)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+	@$(MAKE) bench-proxy
+
+# Cases, peers and rounds may be chosen: CASE=get,post PEERS=noon,haproxy
+# ROUNDS=3 SECONDS=2 JSON=1 PROFILE=1 NOON_SRC=another/checkout
+NOON_SRC ?= .
+comma       := ,
+bench_peers := $(filter haproxy nginx caddy kamal-proxy traefik,$(subst $(comma), ,$(subst traefik-fast,traefik,$(PEERS))))
+.PHONY: bench-proxy
+bench-proxy: ## the proxy beside HAProxy, nginx, Caddy ... (CASE= PEERS= ROUNDS= SECONDS= JSON=1 PROFILE=1)
+	@$(if $(PEERS),$(if $(bench_peers),scripts/bench-peers $(bench_peers)),scripts/bench-peers)
+	@mkdir -p .cache/bench/profiles
+	@cd $(NOON_SRC) && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(CURDIR)/.cache/bench/noon ./cmd/noon
+	@cd bench && CGO_ENABLED=0 $(GO) build -trimpath -o ../.cache/bench/bench .
+	@.cache/bench/bench --bin .cache/bench --noon .cache/bench/noon --case '$(CASE)' --peers '$(PEERS)' \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(JSON),--json) $(if $(PROFILE),--profile .cache/bench/profiles)
 
 .PHONY: generate
 generate: ## write what is generated from code: reference, schema

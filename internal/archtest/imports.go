@@ -62,6 +62,7 @@ func Rows() []Row {
 		{"internal/cli/...", append(leaves, "internal/api/...", "internal/manifest/...", "internal/release", "internal/tui/...", "internal/daemon/...", "internal/demo/..."), []string{"database/sql"}, "the CLI is a client of the API and reads and builds the checkout it is called in; what runs is wired in daemon"},
 		{"cmd/noon", []string{"internal/cli/...", "internal/api", "internal/daemon", "internal/demo", "internal/fault", "internal/host/process", "internal/sockets"}, nil, "main hands the parts of the daemon to the CLI, and does nothing else"},
 		{"e2e/...", []string{".", "internal/api/...", "internal/load/..."}, nil, "e2e drives the built binary from outside"},
+		{"bench/...", []string{".", "bench/..."}, nil, "the benchmark drives built binaries from outside; of noon it knows the words that the proxy is told"},
 		{"examples/...", []string{"examples/..."}, nil, "an example is an app as a user would write it: noon is no library it needs"},
 	}
 }

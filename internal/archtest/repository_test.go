@@ -96,12 +96,12 @@ func TestRepositoryTexts(t *testing.T) {
 	})
 }
 
-// The tools of tools/go.mod are used, not passed on: their licences do not
-// matter here.
+// The tools of tools/go.mod and the peers of bench are used, not passed on:
+// their licences do not matter here.
 func TestRepositoryLicences(t *testing.T) {
 	t.Parallel()
 	for p := range texts(t) {
-		if path.Base(p) != "go.mod" || strings.HasPrefix(p, "tools/") || strings.Contains(p, "testdata/") {
+		if path.Base(p) != "go.mod" || strings.HasPrefix(p, "tools/") || strings.HasPrefix(p, "bench/peers/") || strings.Contains(p, "testdata/") {
 			continue
 		}
 		dir := filepath.Join(root(t), filepath.FromSlash(path.Dir(p)))

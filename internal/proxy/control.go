@@ -66,6 +66,7 @@ func (p *Proxy) controlHandler(own bool) http.Handler {
 	})
 	p.handleSights(mux, handle, own)
 	handle("POST "+sockets.HandInPath, func(r *http.Request) (any, error) { return nil, p.handIn(r.Context()) })
+	mux.HandleFunc("GET /v1/debug/profile", p.handleProfile)
 	return mux
 }
 
