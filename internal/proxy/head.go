@@ -106,30 +106,20 @@ func (t *turn) appendRequest(b []byte) []byte {
 	identified, traced := false, false
 	for i := range r.Fields {
 		f := &r.Fields[i]
-		if changed && changes.Removes(f.Name) {
+		if changed && changes.Removes(f.Name) || !t.passes(f) {
 			continue
 		}
 		switch f.Kind { //nolint:exhaustive // all others go on as they are
-		case h1.Hop, h1.Host, h1.Length, h1.Transfer, h1.UpgradeTo, h1.Forwarded, h1.Noon:
-			continue
-		case h1.Expect:
-			if !t.body.streams() {
-				continue
-			}
-		case h1.Trailer:
-			if t.body.length >= 0 {
-				continue
-			}
 		case h1.Cookie:
 			b = appendCookie(b, f)
 			continue
 		case h1.RequestID:
-			if identified || !validRequestID(view(f.Value)) {
+			if identified {
 				continue
 			}
 			identified = true
 		case h1.TraceParent:
-			if traced || !validTraceParent(f.Value) {
+			if traced {
 				continue
 			}
 			traced = true
@@ -149,6 +139,23 @@ func (t *turn) appendRequest(b []byte) []byte {
 	}
 	b = t.target.site.rules.Request.AppendSet(b)
 	return t.appendFraming(b)
+}
+
+// passes reports whether a field goes on to the instance.
+func (t *turn) passes(f *h1.Field) bool {
+	switch f.Kind { //nolint:exhaustive // all others do
+	case h1.Hop, h1.Host, h1.Length, h1.Transfer, h1.UpgradeTo, h1.Forwarded, h1.Noon:
+		return false
+	case h1.Expect:
+		return t.body.streams()
+	case h1.Trailer:
+		return t.body.length < 0
+	case h1.RequestID:
+		return validRequestID(view(f.Value))
+	case h1.TraceParent:
+		return validTraceParent(f.Value)
+	}
+	return true
 }
 
 func (t *turn) appendTarget(b []byte) []byte {

@@ -219,10 +219,10 @@ func (p *Proxy) Run(ctx context.Context) error {
 	if err := p.cfg.Inherited.begin(); err != nil {
 		return err
 	}
-	stopSweeping := p.sweep()
+	stopSweeping := p.sweep() //nolint:contextcheck // it ends after everything else
 	defer stopSweeping()
 	for _, l := range p.listeners {
-		p.serve(l)
+		p.serve(l) //nolint:contextcheck // connections outlive the call
 	}
 	p.parts.serve(p.control)
 	p.tellHolder(ctx, sockets.Serving)

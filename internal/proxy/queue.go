@@ -20,13 +20,8 @@ type waiter struct {
 	called     bool
 }
 
-// wait returns nil when the request was called. An error says that there was
-// no room among most, that its time was over, or that ctx has ended.
-func (q *queue) wait(ctx context.Context, most int, limit time.Duration) error {
-	return q.await(ctx, q.enter(most), limit)
-}
-
-// await waits as one that has entered, or could not.
+// await returns nil when the request was called. An error says that there was
+// no room for it, that its time was over, or that ctx has ended.
 func (q *queue) await(ctx context.Context, w *waiter, limit time.Duration) error {
 	if w == nil {
 		return errNoRoom
@@ -108,11 +103,4 @@ func (q *queue) call() bool {
 func (q *queue) open() {
 	for q.call() {
 	}
-}
-
-// length is how many wait.
-func (q *queue) length() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.waiting
 }

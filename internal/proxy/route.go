@@ -19,7 +19,7 @@ func (p *Proxy) route(ctx context.Context, r noon.Routing, own bool) error {
 	if err := validate(r); err != nil {
 		return &noon.Error{Kind: noon.Invalid, Op: "route", Subject: r.Site.String(), Err: err, Hint: "Nothing was changed."}
 	}
-	successor, err := p.change(own, func() error { return p.apply(r, own) })
+	successor, err := p.change(own, func() error { return p.apply(r, own) }) //nolint:contextcheck // carried through, whoever waits
 	if successor != nil {
 		return successor.Route(ctx, r)
 	}
@@ -31,7 +31,7 @@ func (p *Proxy) route(ctx context.Context, r noon.Routing, own bool) error {
 
 // remove forgets a site but for its fence.
 func (p *Proxy) remove(ctx context.Context, site noon.Site, fence noon.Fence, own bool) error {
-	successor, err := p.change(own, func() error { return p.applyRemove(site, fence, own) })
+	successor, err := p.change(own, func() error { return p.applyRemove(site, fence, own) }) //nolint:contextcheck // the same
 	if successor != nil {
 		return successor.Remove(ctx, site, fence)
 	}

@@ -163,7 +163,7 @@ func TestOpenFails(t *testing.T) {
 	}{
 		{"directory in use", proxy.Config{Dir: p.dir, Control: p.control + "2"}, noon.Conflict},
 		{"port in use", proxy.Config{Dir: shortDir(t), Listen: []string{strings.TrimPrefix(p.url, "http://")}, Control: p.control + "2"}, noon.Failure},
-		{"no such address", proxy.Config{Dir: shortDir(t), Listen: []string{"nowhere"}, Control: p.control + "2"}, noon.Invalid},
+		{"no such address", proxy.Config{Dir: shortDir(t), Listen: []string{"nowhere"}, Control: p.control + "2"}, noon.Failure},
 		{"socket path too long", proxy.Config{Dir: shortDir(t), Control: "/tmp/" + strings.Repeat("x", 100)}, noon.Invalid},
 		{"socket without directory", proxy.Config{Dir: shortDir(t), Control: p.dir + "/no/p.sock"}, noon.Failure},
 		{"directory is a file", proxy.Config{Dir: filepath.Join(p.dir, "lock"), Control: p.control + "2"}, noon.Failure},

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -71,6 +72,20 @@ func (t *turn) appendOrigin(b []byte) []byte {
 	return append(b, "\r\n"...)
 }
 
+// serverName is what the user asked for at the handshake.
+func (c *userConn) serverName() string {
+	if s, ok := c.Conn.(*tls.Conn); ok {
+		return s.ConnectionState().ServerName
+	}
+	return ""
+}
+
+// misdirected answers a request on a connection that was begun for another
+// site, whose users need not show who they are (RFC 9110, section 15.5.20).
+func misdirected(w http.ResponseWriter, r *http.Request) {
+	writePage(w, r, http.StatusMisdirectedRequest, "This connection was made for another site.")
+}
+
 // scheme is that of the URLs of this connection's requests.
 func (c *userConn) scheme() string {
 	if c.secure {
@@ -85,6 +100,9 @@ func (t *turn) lead() http.HandlerFunc {
 	site := t.target.site
 	if site == nil {
 		return nil
+	}
+	if t.conn.secure && !t.proxy.certs.Admits(t.conn.serverName(), string(t.req.Host)) {
+		return misdirected
 	}
 	if handler, ok := t.proxy.redirectSecure(site, string(t.req.Host), string(t.req.Target), t.conn.secure); ok {
 		return handler

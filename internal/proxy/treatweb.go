@@ -21,6 +21,9 @@ func (p *Proxy) lead(r *http.Request) http.HandlerFunc {
 	if t.site == nil {
 		return nil
 	}
+	if r.TLS != nil && !p.certs.Admits(r.TLS.ServerName, r.Host) {
+		return misdirected
+	}
 	if handler, ok := p.redirectSecure(t.site, r.Host, r.URL.RequestURI(), r.TLS != nil); ok {
 		return handler
 	}

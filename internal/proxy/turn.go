@@ -380,7 +380,7 @@ func (t *turn) send(up *upConn, first, second []byte) error {
 
 func (t *turn) writePair(w *wire, first, second []byte) (int64, error) {
 	if len(second) == 0 || len(second) <= cap(first)-len(first) && len(second) < 2<<10 {
-		n, err := w.Conn.Write(append(first, second...))
+		n, err := w.Write(append(first, second...))
 		return int64(n), err
 	}
 	t.pair[0], t.pair[1] = first, second

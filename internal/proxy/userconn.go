@@ -109,9 +109,9 @@ func (p *turns) get(c *userConn, s *slab, n int) *turn {
 	t, ok := p.pool.Get().(*turn)
 	if !ok {
 		t = &turn{out: make([]byte, 0, outSize)}
-		t.exchange.ender = t
+		t.ender = t
 	}
-	t.conn, t.exchange.proxy, t.in, t.have = c, c.proxy, s, n
+	t.conn, t.proxy, t.in, t.have = c, c.proxy, s, n
 	return t
 }
 

@@ -113,7 +113,7 @@ func (v *siteView) compile(r noon.Routing) {
 		if value := cert.HSTSValue(*r.TLS); value != "" {
 			v.hsts = []byte("Strict-Transport-Security: " + value + "\r\n")
 		}
-		if r.TLS.Redirect || r.TLS.Canonical != "" {
+		if r.TLS.Redirect || r.TLS.Canonical != "" || r.TLS.ClientCA != "" {
 			v.ruled = 1
 		}
 	}

@@ -82,10 +82,11 @@ func (w *wire) tryRead(fd uintptr) bool {
 	s := w.slabs.get(slabSize)
 	for {
 		n, err := unix.Read(int(fd), s.room(0))
-		switch {
-		case err == unix.EINTR: //nolint:errorlint // a plain number of the kernel
+		number, _ := err.(unix.Errno) //nolint:errorlint // of the kernel, never wrapped
+		switch number {               //nolint:exhaustive // all others are the reader's
+		case unix.EINTR:
 			continue
-		case err == unix.EAGAIN: //nolint:errorlint // the same
+		case unix.EAGAIN:
 			w.slabs.put(s)
 			return false
 		}
