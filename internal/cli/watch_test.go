@@ -260,7 +260,7 @@ func TestParts(t *testing.T) {
 		{t.Context(), []string{"keeper", "--json", "x"}, result{code: 42}},
 		{t.Context(), []string{"exec-instance", "x"}, result{code: 51}},
 		{t.Context(), []string{"host"}, result{code: 7, stderr: "noon: host broke\n"}},
-		{ended, []string{"proxy"}, result{}},
+		{ended, []string{"proxy", "--data", "/nowhere"}, result{}},
 		{t.Context(), []string{"doctor"}, result{stdout: "✓ ledger\n"}},
 		{t.Context(), []string{"demo", "--seconds=7", "--json"}, result{stdout: "report\n"}},
 	} {
