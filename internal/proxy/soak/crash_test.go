@@ -35,6 +35,7 @@ const notice = 100 * time.Millisecond
 // answer that had begun can only end.
 func TestInstanceCrashes(t *testing.T) {
 	s := size(t)
+	parallel(t, s)
 	r := newRig(t, proxy.Limits{})
 	pair := [2]*running{r.run(1), r.run(1)}
 	r.route(r.routing(1, pair[0], pair[1]))
@@ -75,6 +76,7 @@ func TestInstanceCrashes(t *testing.T) {
 // was on its way may fail.
 func TestProxyKilled(t *testing.T) {
 	s := size(t)
+	parallel(t, s)
 	r := newRig(t, proxy.Limits{})
 	r.route(r.routing(1, r.run(1), r.run(1)))
 	before := r.baseline()
@@ -112,6 +114,8 @@ func TestProxyKilled(t *testing.T) {
 // TestDeadInstance: one of two instances is of no use, and nobody has told the
 // proxy. Requests that may be sent again do not notice.
 func TestDeadInstance(t *testing.T) {
+	s := size(t)
+	parallel(t, s)
 	for _, c := range []struct {
 		name  string
 		must  bool // no request may fail
@@ -123,7 +127,7 @@ func TestDeadInstance(t *testing.T) {
 		{"answers 500", false, grumbler},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := size(t)
+			parallel(t, s)
 			r := newRig(t, proxy.Limits{FirstByte: 2 * time.Second})
 			dead := &running{release: 1, address: c.start(t)}
 			r.route(r.routing(1, r.run(1), dead))

@@ -80,6 +80,7 @@ func (s *sockets) comeBack() {
 // at once.
 func TestGoodbye(t *testing.T) {
 	s := size(t)
+	parallel(t, s)
 	n := min(s.sockets, (openFiles()-200)/2) // the proxy has two files for each
 	r := newRig(t, proxy.Limits{})
 	old := r.run(1)
@@ -141,6 +142,7 @@ func (s *sockets) spread(begin time.Time, whole time.Duration) (span time.Durati
 // TestDownloadsOutliveGoodbye: what ends by itself is never told to leave.
 func TestDownloadsOutliveGoodbye(t *testing.T) {
 	s := size(t)
+	parallel(t, s)
 	r := newRig(t, proxy.Limits{})
 	old := r.run(1)
 	r.route(r.routing(1, old))

@@ -13,6 +13,7 @@ import (
 // answered afterwards. Without an instance they wait as well.
 func TestHold(t *testing.T) {
 	s := size(t)
+	parallel(t, s)
 	for _, c := range []struct {
 		name string
 		hold func(*noon.Routing)
@@ -21,6 +22,7 @@ func TestHold(t *testing.T) {
 		{"no instance", func(n *noon.Routing) { n.Endpoints = []noon.Endpoint{} }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			parallel(t, s)
 			r := newRig(t, proxy.Limits{Hold: s.hold + 20*time.Second, HoldMost: 20_000})
 			i := r.run(1)
 			r.route(r.routing(1, i))

@@ -37,6 +37,7 @@ const (
 // an instance that takes nothing ambiguous: the proxy refuses them, or sends
 // exactly one request on.
 func TestSmuggling(t *testing.T) {
+	t.Parallel()
 	const workers = 6
 	cases := h1test.Cases()
 	for n := range workers {

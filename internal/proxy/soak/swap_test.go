@@ -13,6 +13,7 @@ import (
 // telling with -race, which the proxy's process is then built with too.
 func TestSnapshotsSwapped(t *testing.T) {
 	s := size(t)
+	parallel(t, s)
 	r := newRig(t, proxy.Limits{})
 	pair := [2]*running{r.run(1), r.run(1)}
 	r.route(r.routing(1, pair[0], pair[1]))

@@ -42,6 +42,7 @@ func (d *drains) wait(t *testing.T) {
 // and those that went are really gone.
 func TestSwitches(t *testing.T) {
 	s := size(t)
+	parallel(t, s)
 	r := newRig(t, proxy.Limits{})
 	current := r.run(1)
 	r.route(r.routing(1, current))
@@ -70,6 +71,7 @@ func TestSwitches(t *testing.T) {
 // TestUpgrades: the proxy replaces itself again and again.
 func TestUpgrades(t *testing.T) {
 	s := size(t)
+	parallel(t, s)
 	r := newRig(t, proxy.Limits{Linger: s.linger})
 	r.route(r.routing(1, r.run(1), r.run(1)))
 	before := r.baseline()
