@@ -271,7 +271,7 @@ func (r *rig) baseline() vitals {
 func (r *rig) settle(before vitals) vitals {
 	r.t.Helper()
 	var now vitals
-	eventually(r.t, "goroutines and files go back to what they were", r.config.Limits.Linger+40*time.Second, func() error {
+	eventually(r.t, "goroutines and files go back to what they were", r.config.Limits.Linger+90*time.Second, func() error {
 		var err error
 		if now, err = r.leash.one(); err != nil {
 			return err
