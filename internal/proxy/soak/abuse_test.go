@@ -98,7 +98,7 @@ func TestAbuse(t *testing.T) {
 	row{
 		fmt.Sprintf("%d users that misbehave in %d ways", n, len(attacks())), r.book, before, after,
 		fmt.Sprintf("%d connections, %d refused; the proxy grew by at most %d MiB, %d KiB for each of them", connections.Load(), refused.Load(), grown>>20, grown>>10/n),
-	}.print(t)
+	}.tell(t)
 	wantNone(t, "failed", r.book.failed(every))
 	r.book.wantClean(t)
 	r.wantOnce()

@@ -64,7 +64,7 @@ func TestInstanceCrashes(t *testing.T) {
 	row{
 		fmt.Sprintf("%d crashes of instances", s.events), r.book, before, after,
 		fmt.Sprintf("allowed: %d were sent and must not be sent twice, %d answers had begun", len(sent), len(begun)),
-	}.print(t)
+	}.tell(t)
 	wantNone(t, "failed that must not", r.book.failed(func(f failure) bool {
 		return !hit(blows, f.answered) || f.release == 0 && idem[f.kind]
 	}))
@@ -102,7 +102,7 @@ func TestProxyKilled(t *testing.T) {
 	row{
 		fmt.Sprintf("%d kill -9 of the proxy", s.kills), r.book, before, after,
 		fmt.Sprintf("allowed: %d were on their way; longest until it served again %s ms", len(flying), ms(gap)),
-	}.print(t)
+	}.tell(t)
 	wantNone(t, "failed that were not on their way", r.book.failed(func(f failure) bool {
 		// Nobody holds the listening socket while there is no proxy.
 		return !hit(blows, f.answered) && !as(errRefused)(f)
@@ -136,7 +136,7 @@ func TestDeadInstance(t *testing.T) {
 			pause(t.Context(), time.Duration(float64(s.idem)/s.rate*float64(time.Second)))
 			load.end(t)
 			after := r.settle(before)
-			row{"one of two instances " + c.name, r.book, before, after, "idempotent requests only"}.print(t)
+			row{"one of two instances " + c.name, r.book, before, after, "idempotent requests only"}.tell(t)
 			if c.must {
 				wantNone(t, "failed", r.book.failed(every))
 			}

@@ -109,7 +109,7 @@ func TestGoodbye(t *testing.T) {
 		fmt.Sprintf("%d WebSockets at a switch", n), r.book, before, after,
 		fmt.Sprintf("told to leave over %s ms, at most %d in a tenth of %v; %.1f KiB of the proxy each",
 			ms(span), busiest, s.goodbye, float64(open.Resident-before.Resident)/1024/float64(n)),
-	}.print(t)
+	}.tell(t)
 	wantNone(t, "failed", r.book.failed(every))
 	r.book.wantClean(t)
 	r.book.wantStreams(t)
@@ -159,7 +159,7 @@ func TestDownloadsOutliveGoodbye(t *testing.T) {
 	old.kill()
 	load.end(t)
 	after := r.settle(before)
-	row{"slow requests only at a switch", r.book, before, after, ""}.print(t)
+	row{"slow requests only at a switch", r.book, before, after, ""}.tell(t)
 	wantNone(t, "failed", r.book.failed(every))
 	r.book.wantClean(t)
 	r.wantOnce()

@@ -43,7 +43,7 @@ func TestHold(t *testing.T) {
 			row{
 				fmt.Sprintf("%s for %s ms", c.name, ms(took)), r.book, before, after,
 				fmt.Sprintf("the longest took %s ms longer than that", ms(worst-took)),
-			}.print(t)
+			}.tell(t)
 			wantNone(t, "failed", r.book.failed(every))
 			r.book.wantClean(t)
 			r.wantOnce()

@@ -132,7 +132,7 @@ func (l *load) arrive(ctx context.Context) {
 			return
 		}
 		k := pick(l.kinds, random.Float64())
-		l.fire(shot{k, k.make(random.Uint64()), planned})
+		l.fire(context.WithoutCancel(ctx), shot{k, k.make(random.Uint64()), planned})
 	}
 }
 
@@ -151,7 +151,7 @@ func pick(list []kind, at float64) kind {
 
 // fire sends a request in a goroutine of its own. It is carried to its end
 // whatever else ends.
-func (l *load) fire(s shot) {
+func (l *load) fire(ctx context.Context, s shot) {
 	acked := l.book.acked.Load()
 	select {
 	case l.slots <- struct{}{}:
@@ -162,7 +162,7 @@ func (l *load) fire(s shot) {
 	l.done.Go(func() {
 		defer func() { <-l.slots }()
 		acked := l.book.acked.Load()
-		l.book.add(s, l.wires.ask(context.Background(), s.question), acked)
+		l.book.add(s, l.wires.ask(ctx, s.question), acked)
 	})
 }
 

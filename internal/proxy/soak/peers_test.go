@@ -141,7 +141,7 @@ func (p peer) run(t *testing.T, s scale) {
 	load.end(t)
 	held.end(t)
 	ending.Wait()
-	row{fmt.Sprintf("%s, %d switches", p.name, s.events), b, vitals{}, vitals{}, "not judged"}.print(t)
+	row{fmt.Sprintf("%s, %d switches", p.name, s.events), b, vitals{}, vitals{}, "not judged"}.tell(t)
 	for _, f := range b.failed(every)[:min(5, len(b.failed(every)))] {
 		t.Log(f)
 	}

@@ -46,7 +46,7 @@ func TestSmuggling(t *testing.T) {
 			s := newSmuggler(t)
 			for i, c := range cases {
 				for m := range manners {
-					if i%workers == n && !(m == inTwo && c.Body == "" && !c.InBody) {
+					if i%workers == n && (m != inTwo || c.Body != "" || c.InBody) {
 						s.check(c, m)
 					}
 				}

@@ -39,7 +39,7 @@ func TestSnapshotsSwapped(t *testing.T) {
 	load.end(t)
 	held.end(t)
 	after := r.settle(before)
-	row{fmt.Sprintf("%.0f snapshots/s for %v", float64(swaps)/span.Seconds(), span), r.book, before, after, ""}.print(t)
+	row{fmt.Sprintf("%.0f snapshots/s for %v", float64(swaps)/span.Seconds(), span), r.book, before, after, ""}.tell(t)
 	wantNone(t, "failed", r.book.failed(every))
 	r.book.wantClean(t)
 	r.book.wantStreams(t)
