@@ -12,8 +12,8 @@ import (
 	"github.com/noon-deploy/noon/internal/proxy"
 )
 
-// sockets are WebSockets that say nothing and wait.
-type sockets struct {
+// crowd is WebSockets that say nothing and wait.
+type crowd struct {
 	address string
 	book    *book
 	moved   sync.WaitGroup
@@ -23,7 +23,7 @@ type sockets struct {
 
 // open opens n WebSockets, some at a time. Each comes back once it is told to
 // leave, and says something.
-func (s *sockets) open(t *testing.T, n int) {
+func (s *crowd) open(t *testing.T, n int) {
 	t.Helper()
 	var opening sync.WaitGroup
 	slots := make(chan struct{}, 32)
@@ -37,7 +37,7 @@ func (s *sockets) open(t *testing.T, n int) {
 	opening.Wait()
 }
 
-func (s *sockets) openOne() {
+func (s *crowd) openOne() {
 	w, release, end, err := openChat(context.Background(), s.address)
 	if err != nil {
 		s.book.cut("ws", err)
@@ -58,7 +58,7 @@ func (s *sockets) openOne() {
 	})
 }
 
-func (s *sockets) comeBack() {
+func (s *crowd) comeBack() {
 	acked := s.book.acked.Load()
 	w, release, end, err := openChat(context.Background(), s.address)
 	if err != nil {
@@ -87,7 +87,7 @@ func TestGoodbye(t *testing.T) {
 	r.route(r.routing(1, old))
 	before := r.baseline()
 	load := startLoad(r.config.Listen, r.book, only(kinds(s), func(k kind) bool { return k.quick }), s.rate/2)
-	all := &sockets{address: r.config.Listen, book: r.book}
+	all := &crowd{address: r.config.Listen, book: r.book}
 	all.open(t, n)
 	open, err := r.leash.one()
 	if err != nil {
@@ -125,7 +125,7 @@ func TestGoodbye(t *testing.T) {
 
 // spread says over what time the users were told to leave, and how many of
 // them within one tenth of the whole.
-func (s *sockets) spread(begin time.Time, whole time.Duration) (span time.Duration, busiest int) {
+func (s *crowd) spread(begin time.Time, whole time.Duration) (span time.Duration, busiest int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	tenths := map[int]int{}

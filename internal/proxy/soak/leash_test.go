@@ -174,4 +174,3 @@ func eventually(t *testing.T, what string, limit time.Duration, holds func() err
 		}
 	}
 }
-

@@ -128,6 +128,7 @@ type question struct {
 	wantID uint64
 	times  int // sent at once, one behind the other; 0 is 1
 	fresh  bool
+	h2     bool // HTTP/2
 }
 
 // framing is how the length of a body is told.
