@@ -67,7 +67,7 @@ func TestAbuse(t *testing.T) {
 	s := size(t)
 	parallel(t, s)
 	each := s.clients / 5
-	r := newRig(t, proxy.Limits{Header: 2 * time.Second, Idle: 3 * time.Second})
+	r := newRig(t, proxy.Limits{Header: 10 * time.Second, Idle: 20 * time.Second})
 	r.route(r.routing(1, r.run(1), r.run(1)))
 	before := r.baseline()
 	ctx, stop := context.WithCancel(context.Background())

@@ -31,6 +31,14 @@ func hits(blows []blow, a answered) int {
 
 func hit(blows []blow, a answered) bool { return hits(blows, a) > 0 }
 
+// flying is hit for those whose connection was to what was killed.
+func flying(blows []blow, a answered) bool {
+	if !a.opened.IsZero() {
+		a.sent = a.opened
+	}
+	return hit(blows, a)
+}
+
 // notice is how long it takes until the death of an instance is known.
 const notice = 100 * time.Millisecond
 
@@ -115,13 +123,13 @@ func TestProxyKilled(t *testing.T) {
 	load.end(t)
 	held.end(t)
 	after := r.settle(before)
-	flying := r.book.failed(func(f failure) bool { return hit(blows, f.answered) })
+	lost := r.book.failed(func(f failure) bool { return flying(blows, f.answered) })
 	row{
 		fmt.Sprintf("%d kill -9 of the proxy", s.kills), r.book, before, after,
-		fmt.Sprintf("allowed: %d were on their way; longest until it served again %s ms", len(flying), ms(gap)),
+		fmt.Sprintf("allowed: %d were on their way; longest until it served again %s ms", len(lost), ms(gap)),
 	}.tell(t)
 	wantNone(t, "failed that were not on their way", r.book.failed(func(f failure) bool {
-		return !hit(blows, f.answered) || as(errRefused)(f)
+		return !flying(blows, f.answered) || as(errRefused)(f)
 	}))
 	r.book.wantClean(t)
 	r.wantOnce()

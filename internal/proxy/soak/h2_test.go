@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -19,6 +20,7 @@ type h2wires struct {
 	transport *http.Transport
 	mu        sync.Mutex
 	conns     []*http.ClientConn
+	opened    map[*http.ClientConn]time.Time
 	leaving   []*http.ClientConn // take no more; what is on its way goes on
 }
 
@@ -28,11 +30,11 @@ const h2Streams = 16
 func newH2(address string) *h2wires {
 	var p http.Protocols
 	p.SetUnencryptedHTTP2(true)
-	return &h2wires{address: address, transport: &http.Transport{Protocols: &p, DisableCompression: true}}
+	return &h2wires{address: address, opened: map[*http.ClientConn]time.Time{}, transport: &http.Transport{Protocols: &p, DisableCompression: true}}
 }
 
 // get reserves a place on a connection.
-func (h *h2wires) get(ctx context.Context) (*http.ClientConn, error) {
+func (h *h2wires) get(ctx context.Context) (*http.ClientConn, time.Time, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var kept []*http.ClientConn
@@ -48,18 +50,21 @@ func (h *h2wires) get(ctx context.Context) (*http.ClientConn, error) {
 		}
 	}
 	h.conns = kept
-	h.leaving = slices.DeleteFunc(h.leaving, func(c *http.ClientConn) bool { return c.InFlight() == 0 && c.Close() == nil })
+	h.leaving = slices.DeleteFunc(h.leaving, func(c *http.ClientConn) bool {
+		delete(h.opened, c)
+		return c.InFlight() == 0 && c.Close() == nil
+	})
 	if found != nil {
-		return found, nil
+		return found, h.opened[found], nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	c, err := h.transport.NewClientConn(ctx, "http", h.address)
 	if err != nil {
-		return nil, err
+		return nil, time.Now(), err
 	}
-	h.conns = append(h.conns, c)
-	return c, c.Reserve()
+	h.conns, h.opened[c] = append(h.conns, c), time.Now()
+	return c, h.opened[c], c.Reserve()
 }
 
 func (h *h2wires) close() {
@@ -71,11 +76,22 @@ func (h *h2wires) close() {
 	h.transport.CloseIdleConnections()
 }
 
-// ask sends q and reads its answer.
-func (h *h2wires) ask(ctx context.Context, q question) (a answered) {
+// ask sends q and reads its answer. A request that the server says it has not
+// taken (RFC 9113, section 6.8) is asked anew, as every browser does: nobody
+// has lost anything. That it was not taken is seen in the journal.
+func (h *h2wires) ask(ctx context.Context, q question) answered {
+	for {
+		a := h.askOnce(ctx, q)
+		if a.err == nil || !strings.Contains(a.err.Error(), "graceful shutdown GOAWAY") && !strings.Contains(a.err.Error(), "client conn not usable") {
+			return a
+		}
+	}
+}
+
+func (h *h2wires) askOnce(ctx context.Context, q question) (a answered) {
 	defer func() { a.end = time.Now() }()
-	c, err := h.get(ctx)
-	a.sent = time.Now()
+	c, opened, err := h.get(ctx)
+	a.opened, a.sent = opened, time.Now()
 	if err != nil {
 		a.err = err
 		return a

@@ -105,6 +105,6 @@ func size(t *testing.T) scale {
 	return scale{
 		full: true, rate: 500, pause: 700 * time.Millisecond, slow: 2 * time.Second, download: 10 * time.Second,
 		upload: 3 * time.Second, drain: 20 * time.Second, linger: time.Minute, streams: 20, events: of(100), kills: of(50), idem: 1000,
-		sockets: of(10000), goodbye: 10 * time.Second, hold: 5 * time.Second, clients: of(500), abuse: 30 * time.Second,
+		sockets: of(10000), goodbye: 10 * time.Second, hold: 5 * time.Second, clients: of(150), abuse: 30 * time.Second,
 	}
 }

@@ -142,6 +142,7 @@ const (
 
 // answered is what is known of a request in the end.
 type answered struct {
+	opened  time.Time // when its connection was; only of HTTP/2, whose users can not see that it has ended
 	sent    time.Time // when its first byte was about to be
 	end     time.Time
 	release int // 0 if no answer has begun
