@@ -14,6 +14,8 @@ export GOLANGCI_LINT_CACHE := $(CURDIR)/.cache/golangci-lint
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 BENCH   ?= .
+SOAK    ?= 1
+PEERS   ?=
 
 # The tools are built anew when their pins or the version of Go change.
 TOOLS_KEY := .cache/bin/.built-$(shell { $(GO) version; cat tools/go.mod tools/go.sum; } | cksum | cut -d' ' -f1)
@@ -65,6 +67,12 @@ bench-proxy: ## the proxy beside HAProxy, nginx, Caddy ... (CASE= PEERS= ROUNDS=
 	@cd bench && CGO_ENABLED=0 $(GO) build -trimpath -o ../.cache/bench/bench .
 	@.cache/bench/bench --bin .cache/bench --noon .cache/bench/noon --case '$(CASE)' --peers '$(PEERS)' \
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(JSON),--json) $(if $(PROFILE),--profile .cache/bench/profiles)
+
+.PHONY: soak
+soak: ## the proxy under everything at once, about half an hour (SOAK=0.1 a tenth of it, PEERS=1 other proxies too)
+	@mkdir -p .cache && rm -f .cache/soak.md
+	NOON_SOAK=$(SOAK) NOON_SOAK_PEERS=$(PEERS) NOON_SOAK_TABLE=$(CURDIR)/.cache/soak.md \
+		$(GO) test -count=1 -timeout=3h -v ./internal/proxy/soak; status=$$?; cat .cache/soak.md; exit $$status
 
 .PHONY: generate
 generate: ## write what is generated from code: reference, schema

@@ -129,7 +129,8 @@ func (t *turn) reply() outcome {
 	}
 	if err := t.sendReply(&how); err != nil {
 		if t.endsProperly() {
-			_, _ = t.conn.Write([]byte("0\r\n\r\n")) // the user may have left
+			_ = t.conn.SetWriteDeadline(time.Now().Add(endGrace)) // a busy machine may be late
+			_, _ = t.conn.Write([]byte("0\r\n\r\n"))              // the user may have left
 		} else {
 			t.account.fail(t.cutBy(err))
 		}

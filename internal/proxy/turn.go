@@ -127,7 +127,7 @@ func (t *turn) leave() {
 // interrupt ends what the turn waits for. conn.mu is held.
 func (t *turn) interrupt() {
 	if t.up != nil {
-		_ = t.up.SetReadDeadline(time.Unix(1, 0)) // closed: it waits for nothing
+		_ = t.up.SetDeadline(time.Unix(1, 0)) // closed: it waits for nothing
 	}
 	if t.holding != nil {
 		t.holding()

@@ -61,16 +61,19 @@ func (c *upgradedConn) goAway(force func()) {
 	}
 	// A client that does not read must not hold up anybody.
 	_ = c.SetWriteDeadline(time.Now().Add(endGrace))
-	time.AfterFunc(endGrace, force)
-	go c.sayGoodbye()
+	go func() {
+		c.sayGoodbye()
+		time.AfterFunc(endGrace, force) // counted from the word: a busy machine may be late
+	}()
 }
 
 // sayGoodbye writes the close frame now if no frame is half written. It ends
-// with the write deadline that was set before.
+// with the write deadline.
 func (c *upgradedConn) sayGoodbye() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.leave = true
+	_ = c.SetWriteDeadline(time.Now().Add(endGrace)) // the one before was for who wrote
 	if c.frames.boundary() {
 		c.writeClose()
 	}

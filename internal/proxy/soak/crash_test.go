@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,14 +18,25 @@ import (
 // be lost.
 type blow struct{ from, to time.Time }
 
-// hit reports whether a request was on its way when something was killed.
-func hit(blows []blow, a answered) bool {
+// hits counts how often something was killed while a request was on its way.
+func hits(blows []blow, a answered) int {
+	n := 0
 	for _, b := range blows {
 		if !a.sent.After(b.to) && !a.end.Before(b.from) {
-			return true
+			n++
 		}
 	}
-	return false
+	return n
+}
+
+func hit(blows []blow, a answered) bool { return hits(blows, a) > 0 }
+
+// flying is hit for those whose connection was to what was killed.
+func flying(blows []blow, a answered) bool {
+	if !a.opened.IsZero() {
+		a.sent = a.opened
+	}
+	return hit(blows, a)
 }
 
 // notice is how long it takes until the death of an instance is known.
@@ -35,6 +47,7 @@ const notice = 100 * time.Millisecond
 // answer that had begun can only end.
 func TestInstanceCrashes(t *testing.T) {
 	s := size(t)
+	parallel(t, s)
 	r := newRig(t, proxy.Limits{})
 	pair := [2]*running{r.run(1), r.run(1)}
 	r.route(r.routing(1, pair[0], pair[1]))
@@ -60,21 +73,26 @@ func TestInstanceCrashes(t *testing.T) {
 	}
 	begun := r.book.failed(func(f failure) bool { return hit(blows, f.answered) && f.release != 0 })
 	sent := r.book.failed(func(f failure) bool { return hit(blows, f.answered) && f.release == 0 && !idem[f.kind] })
+	again := r.book.failed(func(f failure) bool {
+		return hits(blows, f.answered) > 1 && f.release == 0 && idem[f.kind]
+	})
 	row{
 		fmt.Sprintf("%d crashes of instances", s.events), r.book, before, after,
-		fmt.Sprintf("allowed: %d were sent and must not be sent twice, %d answers had begun", len(sent), len(begun)),
-	}.print(t)
+		fmt.Sprintf("allowed: %d were sent and must not be sent twice, %d answers had begun; %d were sent twice, and both instances died", len(sent), len(begun), len(again)),
+	}.tell(t)
 	wantNone(t, "failed that must not", r.book.failed(func(f failure) bool {
-		return !hit(blows, f.answered) || f.release == 0 && idem[f.kind]
+		return !hit(blows, f.answered) || f.release == 0 && idem[f.kind] && hits(blows, f.answered) == 1
 	}))
 	r.book.wantClean(t)
 	r.wantOnce()
 }
 
-// TestProxyKilled: the proxy's process is killed and started again. Only what
-// was on its way may fail.
+// TestProxyKilled: the proxy's process is killed, and started again by the one
+// that holds its sockets. Only what was on its way may fail, and nobody is
+// refused.
 func TestProxyKilled(t *testing.T) {
 	s := size(t)
+	parallel(t, s)
 	r := newRig(t, proxy.Limits{})
 	r.route(r.routing(1, r.run(1), r.run(1)))
 	before := r.baseline()
@@ -83,27 +101,35 @@ func TestProxyKilled(t *testing.T) {
 	var blows []blow
 	var gap time.Duration
 	for range s.kills {
-		from := time.Now()
-		if err := r.cmd.Process.Kill(); err != nil {
+		h, err := r.Health(t.Context())
+		if err != nil {
 			t.Fatal(err)
 		}
-		<-r.ended
+		from := time.Now()
+		if err := syscall.Kill(h.PID, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it is gone", patience, func() error {
+			if syscall.Kill(h.PID, 0) == nil {
+				return fmt.Errorf("process %d is there", h.PID)
+			}
+			return nil
+		})
 		blows = append(blows, blow{from, time.Now()})
-		r.start()
+		r.awaitProxy(h.PID)
 		gap = max(gap, time.Since(from))
 		pause(t.Context(), s.pause)
 	}
 	load.end(t)
 	held.end(t)
 	after := r.settle(before)
-	flying := r.book.failed(func(f failure) bool { return hit(blows, f.answered) })
+	lost := r.book.failed(func(f failure) bool { return flying(blows, f.answered) })
 	row{
 		fmt.Sprintf("%d kill -9 of the proxy", s.kills), r.book, before, after,
-		fmt.Sprintf("allowed: %d were on their way; longest until it served again %s ms", len(flying), ms(gap)),
-	}.print(t)
+		fmt.Sprintf("allowed: %d were on their way; longest until it served again %s ms", len(lost), ms(gap)),
+	}.tell(t)
 	wantNone(t, "failed that were not on their way", r.book.failed(func(f failure) bool {
-		// Nobody holds the listening socket while there is no proxy.
-		return !hit(blows, f.answered) && !as(errRefused)(f)
+		return !flying(blows, f.answered) || as(errRefused)(f)
 	}))
 	r.book.wantClean(t)
 	r.wantOnce()
@@ -112,6 +138,8 @@ func TestProxyKilled(t *testing.T) {
 // TestDeadInstance: one of two instances is of no use, and nobody has told the
 // proxy. Requests that may be sent again do not notice.
 func TestDeadInstance(t *testing.T) {
+	s := size(t)
+	parallel(t, s)
 	for _, c := range []struct {
 		name  string
 		must  bool // no request may fail
@@ -123,7 +151,7 @@ func TestDeadInstance(t *testing.T) {
 		{"answers 500", false, grumbler},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := size(t)
+			parallel(t, s)
 			r := newRig(t, proxy.Limits{FirstByte: 2 * time.Second})
 			dead := &running{release: 1, address: c.start(t)}
 			r.route(r.routing(1, r.run(1), dead))
@@ -132,7 +160,7 @@ func TestDeadInstance(t *testing.T) {
 			pause(t.Context(), time.Duration(float64(s.idem)/s.rate*float64(time.Second)))
 			load.end(t)
 			after := r.settle(before)
-			row{"one of two instances " + c.name, r.book, before, after, "idempotent requests only"}.print(t)
+			row{"one of two instances " + c.name, r.book, before, after, "idempotent requests only"}.tell(t)
 			if c.must {
 				wantNone(t, "failed", r.book.failed(every))
 			}

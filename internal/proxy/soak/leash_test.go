@@ -3,7 +3,6 @@ package soak_test
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -175,5 +174,3 @@ func eventually(t *testing.T, what string, limit time.Duration, holds func() err
 		}
 	}
 }
-
-var errNotYet = errors.New("not yet")

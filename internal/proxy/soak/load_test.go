@@ -78,6 +78,18 @@ func kinds(s scale) []kind {
 		{"upload expected", 2, true, true, false, func(id uint64) question {
 			return with(post(id, 30<<10), func(q *question) { q.framed = byExpect })
 		}},
+		{"h2 GET", 6, true, false, true, func(id uint64) question {
+			return with(get(id, 2000, ""), func(q *question) { q.h2 = true })
+		}},
+		{"h2 POST", 4, true, true, false, func(id uint64) question {
+			return with(post(id, 20_000), func(q *question) { q.h2 = true })
+		}},
+		{"h2 slow", 1, false, false, true, func(id uint64) question {
+			return with(get(id, 200, slow), func(q *question) { q.h2 = true })
+		}},
+		{"h2 download", 0.2, false, false, true, func(id uint64) question {
+			return with(download(id, ""), func(q *question) { q.h2 = true })
+		}},
 		{"download", 0.5, false, false, true, func(id uint64) question { return download(id, "") }},
 		{"download chunked", 0.5, false, false, true, func(id uint64) question { return download(id, "&chunked=1") }},
 	}
@@ -98,6 +110,7 @@ func only(all []kind, keep func(kind) bool) []kind {
 type load struct {
 	book  *book
 	wires *wires
+	h2    *h2wires
 	kinds []kind
 	rate  float64
 	stop  context.CancelFunc
@@ -113,7 +126,7 @@ var errCrowded = errors.New("too many users wait already")
 // startLoad lets users come until end.
 func startLoad(address string, b *book, list []kind, rate float64) *load {
 	ctx, stop := context.WithCancel(context.Background())
-	l := &load{book: b, wires: &wires{address: address}, kinds: list, rate: rate, stop: stop, slots: make(chan struct{}, maxUsers)}
+	l := &load{book: b, wires: &wires{address: address}, h2: newH2(address), kinds: list, rate: rate, stop: stop, slots: make(chan struct{}, maxUsers)}
 	l.done.Go(func() { l.arrive(ctx) })
 	return l
 }
@@ -132,7 +145,7 @@ func (l *load) arrive(ctx context.Context) {
 			return
 		}
 		k := pick(l.kinds, random.Float64())
-		l.fire(shot{k, k.make(random.Uint64()), planned})
+		l.fire(context.WithoutCancel(ctx), shot{k, k.make(random.Uint64()), planned})
 	}
 }
 
@@ -151,7 +164,7 @@ func pick(list []kind, at float64) kind {
 
 // fire sends a request in a goroutine of its own. It is carried to its end
 // whatever else ends.
-func (l *load) fire(s shot) {
+func (l *load) fire(ctx context.Context, s shot) {
 	acked := l.book.acked.Load()
 	select {
 	case l.slots <- struct{}{}:
@@ -162,7 +175,11 @@ func (l *load) fire(s shot) {
 	l.done.Go(func() {
 		defer func() { <-l.slots }()
 		acked := l.book.acked.Load()
-		l.book.add(s, l.wires.ask(context.Background(), s.question), acked)
+		if s.question.h2 {
+			l.book.add(s, l.h2.ask(ctx, s.question), acked)
+			return
+		}
+		l.book.add(s, l.wires.ask(ctx, s.question), acked)
 	})
 }
 
@@ -172,4 +189,5 @@ func (l *load) end(t *testing.T) {
 	l.stop()
 	l.done.Wait()
 	l.wires.close()
+	l.h2.close()
 }

@@ -74,7 +74,16 @@ type scale struct {
 	sockets  int
 	goodbye  time.Duration
 	hold     time.Duration
-	clients  int // that misbehave, of each sort
+	clients  int // that misbehave
+	abuse    time.Duration
+}
+
+// parallel has short scenarios run beside each other: they mostly wait.
+func parallel(t *testing.T, s scale) {
+	t.Helper()
+	if !s.full {
+		t.Parallel()
+	}
 }
 
 // size reads the scale from the environment.
@@ -83,9 +92,9 @@ func size(t *testing.T) scale {
 	value := os.Getenv(envPart)
 	if value == "" {
 		return scale{
-			rate: 100, pause: 300 * time.Millisecond, slow: 300 * time.Millisecond, download: time.Second,
+			rate: 60, pause: 300 * time.Millisecond, slow: 300 * time.Millisecond, download: time.Second,
 			upload: time.Second / 2, drain: 5 * time.Second, linger: time.Minute, streams: 6, events: 6, kills: 3, idem: 200,
-			sockets: 200, goodbye: 2 * time.Second, hold: 2 * time.Second, clients: 40,
+			sockets: 200, goodbye: 2 * time.Second, hold: 2 * time.Second, clients: 40, abuse: 4 * time.Second,
 		}
 	}
 	part, err := strconv.ParseFloat(value, 64)
@@ -96,6 +105,6 @@ func size(t *testing.T) scale {
 	return scale{
 		full: true, rate: 500, pause: 700 * time.Millisecond, slow: 2 * time.Second, download: 10 * time.Second,
 		upload: 3 * time.Second, drain: 20 * time.Second, linger: time.Minute, streams: 20, events: of(100), kills: of(50), idem: 1000,
-		sockets: of(10000), goodbye: 10 * time.Second, hold: 5 * time.Second, clients: of(1000),
+		sockets: of(10000), goodbye: 10 * time.Second, hold: 5 * time.Second, clients: of(150), abuse: 30 * time.Second,
 	}
 }

@@ -57,9 +57,9 @@ func checkPattern(r io.Reader, id uint64, n int64) error {
 			return fmt.Errorf("%w: other bytes behind byte %d", errContent, at)
 		}
 		switch {
-		case err == io.EOF && want.at < n: //nolint:errorlint // as readers give it
+		case err == io.EOF && want.at < n:
 			return fmt.Errorf("%w: %d bytes of %d", errContent, want.at, n)
-		case err == io.EOF: //nolint:errorlint // the same
+		case err == io.EOF:
 			return nil
 		case err != nil:
 			return fmt.Errorf("after %d bytes of %d: %w", want.at, n, err)

@@ -22,6 +22,7 @@ import (
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/proxy"
+	"github.com/noon-deploy/noon/internal/sockets"
 )
 
 // proxyConfig is what a proxy, and every one that follows it, is started with.
@@ -32,9 +33,22 @@ type proxyConfig struct {
 }
 
 func (c proxyConfig) control() string { return filepath.Join(c.Dir, "p.sock") }
+func (c proxyConfig) holder() string  { return filepath.Join(c.Dir, "h.sock") }
 
-// runProxy is the real proxy, as the daemon runs it.
+// asHolder is the first argument of the process that holds the proxy's
+// sockets, and starts it again when it has died.
+const asHolder = "holder"
+
+// runProxy is the real proxy, or who holds its sockets, as the daemon runs
+// them.
 func runProxy(value string) error {
+	if len(os.Args) > 1 && os.Args[1] == asHolder {
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin) // until whoever started it has ended
+			os.Exit(3)
+		}()
+		os.Exit(sockets.Main(context.Background(), "soak", os.Args[2:]))
+	}
 	var c proxyConfig
 	if err := json.Unmarshal([]byte(value), &c); err != nil {
 		return err
@@ -48,7 +62,7 @@ func runProxy(value string) error {
 	}
 	p, err := proxy.Open(proxy.Config{
 		Dir: c.Dir, Listen: []string{c.Listen}, Control: c.control(), Limits: c.Limits,
-		Inherited: inherited, Version: "soak", Log: slog.New(slog.DiscardHandler),
+		Inherited: inherited, Holder: c.holder(), Version: "soak", Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return err
@@ -65,8 +79,9 @@ type rig struct {
 	config proxyConfig
 	leash  *leash
 	book   *book
-	stderr *os.File // of all processes
-	cmd    *exec.Cmd
+	stderr string // file of what all processes write
+	holder *exec.Cmd
+	stdin  io.Closer // of the holder
 	ended  chan struct{}
 
 	mu         sync.Mutex
@@ -83,9 +98,7 @@ func newRig(t *testing.T, limits proxy.Limits) *rig {
 	}
 	r := &rig{t: t, config: proxyConfig{Dir: dir, Listen: freeAddress(t), Limits: limits}, leash: newLeash(t, dir), book: newBook()}
 	r.Client = proxy.NewClient(r.config.control())
-	if r.stderr, err = os.OpenFile(filepath.Join(dir, "stderr"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	r.stderr = filepath.Join(dir, "stderr")
 	t.Cleanup(r.tearDown)
 	r.start()
 	return r
@@ -96,9 +109,13 @@ func (r *rig) tearDown() {
 	for _, i := range r.all() {
 		i.kill()
 	}
+	if r.holder != nil {
+		_ = r.holder.Process.Kill() // it would start another proxy
+		<-r.ended
+		r.stdin.Close()
+	}
 	r.leash.close()
-	<-r.ended
-	text, err := os.ReadFile(r.stderr.Name())
+	text, err := os.ReadFile(r.stderr)
 	if err != nil {
 		r.t.Error(err)
 	}
@@ -107,10 +124,7 @@ func (r *rig) tearDown() {
 			r.t.Errorf("a proxy wrote:\n%.4000s", text[at:])
 		}
 	}
-	r.stderr.Close()
-	if err := os.RemoveAll(r.config.Dir); err != nil {
-		r.t.Error(err)
-	}
+	eventually(r.t, "the directory can be removed", patience, func() error { return os.RemoveAll(r.config.Dir) })
 }
 
 // freeAddress is one at which nobody listens now.
@@ -124,16 +138,28 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// start runs a proxy and waits until it serves.
+// start runs the holder, which runs a proxy, and waits until that serves.
 func (r *rig) start() {
 	r.t.Helper()
 	value, err := json.Marshal(r.config)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	cmd := exec.CommandContext(context.Background(), self(r.t))
+	args := sockets.Config{
+		Socket: r.config.holder(), Lock: filepath.Join(r.config.Dir, "h.lock"), Worker: r.config.control(),
+		Output: r.stderr, Listen: []string{r.config.Listen}, Argv: []string{self(r.t)},
+	}.Args()
+	cmd := exec.CommandContext(context.Background(), self(r.t), append([]string{asHolder}, args...)...)
 	cmd.Env = append(os.Environ(), envProxy+"="+string(value))
-	cmd.Stderr = r.stderr
+	log, err := os.Create(filepath.Join(r.config.Dir, "holder.log"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer log.Close()
+	cmd.Stderr = log
+	if r.stdin, err = cmd.StdinPipe(); err != nil {
+		r.t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
@@ -142,8 +168,20 @@ func (r *rig) start() {
 		defer close(ended)
 		_ = cmd.Wait()
 	}()
-	r.cmd, r.ended = cmd, ended
-	eventually(r.t, "the proxy serves", patience, func() error { _, err := r.Health(r.t.Context()); return err })
+	r.holder, r.ended = cmd, ended
+	r.awaitProxy(0)
+}
+
+// awaitProxy waits until a proxy serves that is not the process before.
+func (r *rig) awaitProxy(before int) {
+	r.t.Helper()
+	eventually(r.t, "a proxy serves", patience, func() error {
+		h, err := r.Health(r.t.Context())
+		if err == nil && h.PID == before {
+			err = fmt.Errorf("process %d still serves", before)
+		}
+		return err
+	})
 }
 
 func self(t *testing.T) string {
@@ -271,7 +309,7 @@ func (r *rig) baseline() vitals {
 func (r *rig) settle(before vitals) vitals {
 	r.t.Helper()
 	var now vitals
-	eventually(r.t, "goroutines and files go back to what they were", r.config.Limits.Linger+40*time.Second, func() error {
+	eventually(r.t, "goroutines and files go back to what they were", r.config.Limits.Linger+90*time.Second, func() error {
 		var err error
 		if now, err = r.leash.one(); err != nil {
 			return err

@@ -37,6 +37,7 @@ const (
 // an instance that takes nothing ambiguous: the proxy refuses them, or sends
 // exactly one request on.
 func TestSmuggling(t *testing.T) {
+	t.Parallel()
 	const workers = 6
 	cases := h1test.Cases()
 	for n := range workers {
@@ -45,7 +46,7 @@ func TestSmuggling(t *testing.T) {
 			s := newSmuggler(t)
 			for i, c := range cases {
 				for m := range manners {
-					if i%workers == n && !(m == inTwo && c.Body == "" && !c.InBody) {
+					if i%workers == n && (m != inTwo || c.Body != "" || c.InBody) {
 						s.check(c, m)
 					}
 				}

@@ -13,6 +13,7 @@ import (
 // telling with -race, which the proxy's process is then built with too.
 func TestSnapshotsSwapped(t *testing.T) {
 	s := size(t)
+	parallel(t, s)
 	r := newRig(t, proxy.Limits{})
 	pair := [2]*running{r.run(1), r.run(1)}
 	r.route(r.routing(1, pair[0], pair[1]))
@@ -38,7 +39,7 @@ func TestSnapshotsSwapped(t *testing.T) {
 	load.end(t)
 	held.end(t)
 	after := r.settle(before)
-	row{fmt.Sprintf("%.0f snapshots/s for %v", float64(swaps)/span.Seconds(), span), r.book, before, after, ""}.print(t)
+	row{fmt.Sprintf("%.0f snapshots/s for %v", float64(swaps)/span.Seconds(), span), r.book, before, after, ""}.tell(t)
 	wantNone(t, "failed", r.book.failed(every))
 	r.book.wantClean(t)
 	r.book.wantStreams(t)

@@ -42,6 +42,7 @@ func (d *drains) wait(t *testing.T) {
 // and those that went are really gone.
 func TestSwitches(t *testing.T) {
 	s := size(t)
+	parallel(t, s)
 	r := newRig(t, proxy.Limits{})
 	current := r.run(1)
 	r.route(r.routing(1, current))
@@ -60,7 +61,7 @@ func TestSwitches(t *testing.T) {
 	load.end(t)
 	held.end(t)
 	after := r.settle(before)
-	row{fmt.Sprintf("%d switches", s.events), r.book, before, after, ""}.print(t)
+	row{fmt.Sprintf("%d switches", s.events), r.book, before, after, ""}.tell(t)
 	wantNone(t, "failed", r.book.failed(every))
 	r.book.wantClean(t)
 	r.book.wantStreams(t)
@@ -70,6 +71,7 @@ func TestSwitches(t *testing.T) {
 // TestUpgrades: the proxy replaces itself again and again.
 func TestUpgrades(t *testing.T) {
 	s := size(t)
+	parallel(t, s)
 	r := newRig(t, proxy.Limits{Linger: s.linger})
 	r.route(r.routing(1, r.run(1), r.run(1)))
 	before := r.baseline()
@@ -84,7 +86,7 @@ func TestUpgrades(t *testing.T) {
 	load.end(t)
 	held.end(t)
 	after := r.settle(before)
-	row{fmt.Sprintf("%d upgrades of the proxy", s.events), r.book, before, after, ""}.print(t)
+	row{fmt.Sprintf("%d upgrades of the proxy", s.events), r.book, before, after, ""}.tell(t)
 	wantNone(t, "failed", r.book.failed(every))
 	r.book.wantClean(t)
 	r.book.wantStreams(t)

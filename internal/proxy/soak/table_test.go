@@ -17,8 +17,8 @@ type row struct {
 	note     string
 }
 
-// print logs the row and appends it to the table, if there is one.
-func (w row) print(t *testing.T) {
+// tell logs the row and appends it to the table, if there is one.
+func (w row) tell(t *testing.T) {
 	t.Helper()
 	b := w.book
 	all, races, refused := b.failed(every), b.failed(as(errRace)), b.failed(as(errRefused))

@@ -128,6 +128,7 @@ type question struct {
 	wantID uint64
 	times  int // sent at once, one behind the other; 0 is 1
 	fresh  bool
+	h2     bool // HTTP/2
 }
 
 // framing is how the length of a body is told.
@@ -141,6 +142,7 @@ const (
 
 // answered is what is known of a request in the end.
 type answered struct {
+	opened  time.Time // when its connection was; only of HTTP/2, whose users can not see that it has ended
 	sent    time.Time // when its first byte was about to be
 	end     time.Time
 	release int // 0 if no answer has begun
