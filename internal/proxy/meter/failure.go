@@ -22,7 +22,6 @@ const (
 )
 
 // String is the name of the failure in metrics and the log.
-// String gives the name that metrics and logs have.
 func (f Failure) String() string {
 	switch f {
 	case Dial:
