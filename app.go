@@ -33,7 +33,8 @@ type Service struct {
 	Instances int               `json:"instances"`       // copies in an environment, at least 1
 	Paths     []string          `json:"paths,omitempty"` // URL path prefixes it answers; empty: it takes no requests
 	Strip     []string          `json:"strip,omitempty"` // those of Paths that instances see requests without
-	Env       map[string]string `json:"env,omitempty"`   // fixed variables that do not depend on the environment
+	Protocol  Protocol          `json:"protocol,omitempty"`
+	Env       map[string]string `json:"env,omitempty"` // fixed variables that do not depend on the environment
 	Ready     Probe             `json:"ready"`
 	Stop      Stop              `json:"stop"`
 	Drain     time.Duration     `json:"drain"`          // how long in-flight work may go on once nothing new is sent

@@ -81,7 +81,7 @@ func (l *look) routing(shares []noon.Share) noon.Routing {
 	for _, i := range l.s.sorted() {
 		if i.Service.Routed() && i.up() && !i.draining && !i.leaving {
 			r.Endpoints = append(r.Endpoints, noon.Endpoint{
-				ID: i.id, Revision: i.Revision, Service: i.Service.Name, Drain: i.Service.Drain,
+				ID: i.id, Revision: i.Revision, Service: i.Service.Name, Drain: i.Service.Drain, Protocol: i.Service.Protocol,
 				Address: net.JoinHostPort("127.0.0.1", strconv.Itoa(i.status.Port)),
 			})
 		}

@@ -17,6 +17,8 @@ func serviceRule() rule[noon.Service] {
 			"How many copies run in an environment, unless that says otherwise.").or("1"),
 		keyed("paths", list("list of URL paths", servicePathRule()), setPaths,
 			"URL path prefixes that the service answers; the longest that matches wins. An entry is the prefix alone, or a map. A service without takes no requests."),
+		key("protocol", choice("protocol", noon.H2C), func(s *noon.Service) *noon.Protocol { return &s.Protocol },
+			"What its instances speak: h2c is HTTP/2 without TLS, as gRPC servers do; ask such for readiness by tcp. Without it: HTTP/1.1."),
 		key("env", envRule(), func(s *noon.Service) *map[string]string { return &s.Env },
 			"Variables that are the same in every environment."),
 		key("ready", probeRule(), func(s *noon.Service) *noon.Probe { return &s.Ready },
