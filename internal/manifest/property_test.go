@@ -175,7 +175,7 @@ func (d drawer) service(name string, i int) noon.Service {
 		s.Paths = []string{"/" + name, "/x/" + name}
 		if d.bool() {
 			s.Strip = []string{"/x/" + name}
-			s.Protocol = rapid.SampledFrom([]noon.Protocol{noon.HTTP1, noon.H2C}).Draw(t, "protocol")
+			s.Protocol = noon.H2C
 		}
 	}
 	if d.bool() {
