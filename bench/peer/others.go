@@ -44,10 +44,11 @@ func caddyCommand(s Setup) (*exec.Cmd, error) {
 	return prepare(s, "caddy", "Caddyfile", "run", "--adapter", "caddyfile", "--config", filepath.Join(s.Dir, "Caddyfile"))
 }
 
+// traefikCommand: a traefik.yaml in its directory would be taken for the options.
 func traefikCommand(s Setup) (*exec.Cmd, error) {
-	return prepare(s, "traefik", "traefik.yaml",
+	return prepare(s, "traefik", "traefik-routes.yaml",
 		"--entrypoints.web.address="+s.Address,
-		"--providers.file.filename="+filepath.Join(s.Dir, "traefik.yaml"),
+		"--providers.file.filename="+filepath.Join(s.Dir, "traefik-routes.yaml"),
 		"--log.level=ERROR", "--global.checknewversion=false", "--global.sendanonymoususage=false")
 }
 
