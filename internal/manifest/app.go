@@ -11,6 +11,7 @@ import (
 
 // appRule is the table of noon.yaml.
 func appRule() rule[noon.App] {
+	all := &standard{}
 	return object("app", []field[noon.App]{
 		key("app", nameRule(), func(a *noon.App) *string { return &a.Name },
 			"Name of the app. It appears in every command and message.").must(),
@@ -41,10 +42,14 @@ func appRule() rule[noon.App] {
 			"How long the new release has to hold after the switch before the deployment counts as done.").or("0s"),
 		key("keep", wholeRule(1, 1000), func(a *noon.App) *int { return &a.Keep },
 			"How many releases are kept besides those in use.").or("5"),
+		keyed("traffic", trafficRule(), func(_ *noon.App, t treatment) { all.traffic = t },
+			"How requests are treated in every environment. One that has a key of its own below \"traffic\" does without that of here."),
+		keyed("segments", segmentsRule(), func(_ *noon.App, segments []noon.Segment) { all.segments = segments },
+			"Named parts of the users, in every environment that has none of its own."),
 		key("environments", named("environments by name", environmentRule(), func(e *noon.Environment) *string { return &e.Name }),
 			func(a *noon.App) *[]noon.Environment { return &a.Environments },
 			"Where releases run, by name. The order is the one in which they are shown.").must(),
-	}, appChecks()...)
+	}, append(appChecks(), all.inherit)...)
 }
 
 func buildRule() rule[noon.Build] {

@@ -11,7 +11,7 @@ import (
 // appChecks look at what several parts of a manifest say together.
 func appChecks() []func(*decoder, value, *noon.App) {
 	return []func(*decoder, value, *noon.App){
-		checkSome, checkNames, checkPaths, checkVariables, checkSmoke, checkInstances, checkAfter, checkDomains,
+		checkSome, checkNames, checkPaths, checkVariables, checkSmoke, checkInstances, checkAfter, checkDomains, checkRedirects,
 	}
 }
 
@@ -167,6 +167,22 @@ func checkDomains(d *decoder, _ value, a *noon.App) {
 			}
 			if _, ok := owner[domain]; !ok {
 				owner[domain] = e.Name
+			}
+		}
+	}
+}
+
+// checkRedirects: a redirect of a host name is for one that is answered.
+func checkRedirects(d *decoder, _ value, a *noon.App) {
+	for _, e := range a.Environments {
+		for i, r := range e.Traffic.Redirects {
+			p := fmt.Sprintf("%s.traffic.redirects[%d].host", join("environments", e.Name), i)
+			covered := slices.ContainsFunc(e.Domains, func(domain string) bool {
+				suffix, wild := strings.CutPrefix(domain, "*")
+				return domain == r.Host || wild && strings.HasSuffix(r.Host, suffix)
+			})
+			if r.Host != "" && d.written(p) && len(e.Domains) > 0 && !covered {
+				d.wrong(d.spot(p), p, fmt.Sprintf("%s is not among the domains of %s", quote(r.Host), e.Name), oneOf(r.Host, e.Domains))
 			}
 		}
 	}

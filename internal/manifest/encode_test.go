@@ -161,7 +161,7 @@ func serviceTree(s noon.Service, shuffle func(tree) tree) tree {
 	})
 	ready := without(tree{{"http", text(s.Ready.HTTP)}, {"tcp", strconv.FormatBool(s.Ready.TCP)}, {"command", texts(s.Ready.Command)}})
 	ready = append(ready, pair{"interval", text(s.Ready.Interval.String())}, pair{"timeout", text(s.Ready.Timeout.String())})
-	t := without(tree{{"dir", text(s.Dir)}, {"paths", texts(s.Paths)}, {"user", text(s.User)}, {"env", shuffle(dict(s.Env, quoted))}, {"limits", shuffle(limits)}})
+	t := without(tree{{"dir", text(s.Dir)}, {"paths", pathList(s)}, {"user", text(s.User)}, {"env", shuffle(dict(s.Env, quoted))}, {"limits", shuffle(limits)}})
 	return append(t, tree{
 		{"command", texts(s.Command)},
 		{"instances", strconv.Itoa(s.Instances)},
@@ -222,6 +222,8 @@ func environmentTree(e noon.Environment, shuffle func(tree) tree) tree {
 		{"variables", shuffle(dict(e.Variables, quoted))},
 		{"instances", shuffle(dict(e.Instances, func(n int) any { return strconv.Itoa(n) }))},
 		{"approval", strconv.FormatBool(e.Approval)},
+		{"traffic", shuffle(trafficTree(e, shuffle))},
+		{"segments", segmentTree(e.Segments, shuffle)},
 	})
 	if w := e.Window; w != nil {
 		days := make([]string, len(w.Days))

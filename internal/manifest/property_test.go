@@ -173,6 +173,9 @@ func (d drawer) service(name string, i int) noon.Service {
 		s.Paths = []string{"/"}
 	} else if d.bool() {
 		s.Paths = []string{"/" + name, "/x/" + name}
+		if d.bool() {
+			s.Strip = []string{"/x/" + name}
+		}
 	}
 	if d.bool() {
 		s.Dir, s.User = "server/"+name, "www-data"
@@ -206,6 +209,9 @@ func (d drawer) environment(name string, a noon.App) noon.Environment {
 	}
 	if d.bool() {
 		e.TLS = d.tls(e.Domains)
+	}
+	if d.bool() {
+		d.traffic(&e)
 	}
 	if d.bool() {
 		from := d.number(0, 1438)
@@ -243,6 +249,46 @@ func (d drawer) tls(domains []string) *noon.TLS {
 		t.HSTS = &noon.HSTS{MaxAge: year + time.Duration(d.number(0, 1_000_000))*time.Second, Subdomains: true, Preload: d.bool()}
 	}
 	return t
+}
+
+func (d drawer) traffic(e *noon.Environment) {
+	t := &e.Traffic
+	for _, name := range d.names("f", 0) {
+		t.Redirects = append(t.Redirects, noon.Redirect{From: "/" + name + "/*", To: "https://example.com/" + name + "?q=*", Status: rapid.SampledFrom(noon.RedirectStatuses()).Draw(d.T, "status")})
+	}
+	t.Request.Remove = d.names("r", 0)
+	for _, name := range d.names("s", 0) {
+		if t.Request.Set == nil {
+			t.Request.Set = map[string]string{}
+		}
+		t.Request.Set["X-"+name] = rapid.StringMatching(`([a-zäé"][ -~]{0,8}[a-z])?`).Draw(d.T, "value")
+	}
+	t.Response = noon.HeaderRules{Remove: d.names("r", 0)}
+	for i, name := range d.names("p", 0) {
+		if e.Pages == nil {
+			e.Pages = map[string]string{}
+		}
+		e.Pages[[]string{"404", "503", "4xx", "5xx"}[i]] = "errors/" + name + ".html"
+	}
+	t.Trusted = rapid.SampledFrom([][]string{nil, {"10.0.0.0/8", "2001:db8::/32", "192.0.2.7"}}).Draw(d.T, "trusted")
+	t.Limits = noon.TrafficLimits{
+		Body: rapid.Int64Range(0, 1<<50).Draw(d.T, "body"), InFlight: d.number(1, 1000), Queue: d.number(0, 1000), QueueTime: d.duration(time.Millisecond), PerAddress: d.number(0, 1000),
+		FirstByte: d.duration(time.Millisecond), Idle: d.duration(time.Millisecond), Total: d.duration(time.Millisecond), Goodbye: d.duration(time.Millisecond),
+	}
+	t.Replay = noon.Replay{Keyed: d.bool(), Memory: rapid.Int64Range(0, 1<<30).Draw(d.T, "memory"), Spool: rapid.Int64Range(0, 1<<40).Draw(d.T, "spool"), Budget: d.number(0, 100)}
+	if d.bool() {
+		t.Replay.Paths = []string{"/orders", "/"}
+		t.Health = &noon.HealthCheck{Path: "/healthz?a", Interval: d.duration(100 * time.Millisecond), Timeout: d.duration(time.Millisecond), Failures: d.number(1, 100)}
+	}
+	for _, name := range d.names("s", 0) {
+		s := noon.Segment{Name: name, Addresses: []string{"192.0.2.0/24"}}
+		for _, in := range []string{"cookie", "header", "query"} {
+			if d.bool() {
+				s.Matches = append(s.Matches, noon.Match{In: in, Name: name, Values: d.names("v", 0)})
+			}
+		}
+		e.Segments = append(e.Segments, s)
+	}
 }
 
 func FuzzParse(f *testing.F) {

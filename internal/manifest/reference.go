@@ -125,7 +125,7 @@ func enumeration(s shape) string {
 	}
 	all := make([]string, len(words))
 	for i, w := range words {
-		all[i] = fmt.Sprintf("`%s`", w)
+		all[i] = fmt.Sprintf("`%v`", w)
 	}
 	return strings.Join(all, ", ")
 }

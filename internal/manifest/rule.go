@@ -68,6 +68,7 @@ type shape struct {
 	example string         // `500ms`, complete enough to be copied
 	json    map[string]any // JSON Schema, without what follows
 	keys    []described    // of a map with fixed keys
+	short   map[string]any // JSON Schema of a text that may stand in place of that map
 	each    *shape         // of the items of a list or the values of a map
 	names   *shape         // of the keys of a map with free keys
 	slot    string         // how the reference writes such a key: "<name>"

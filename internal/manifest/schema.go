@@ -77,6 +77,10 @@ func (s shape) properties(out map[string]any) error {
 	} else {
 		out["required"] = required
 	}
+	if s.short != nil { // the other keywords are for values of their own type only
+		maps.Copy(out, s.short)
+		out["type"] = []any{"string", "object"}
+	}
 	out["properties"] = properties
 	out["additionalProperties"] = false
 	return nil
