@@ -23,7 +23,7 @@ func trafficRule() rule[treatment] {
 			"Changes of the headers that the app is sent."),
 		key("response", fieldsRule(), func(t *treatment) *noon.HeaderRules { return &t.Response },
 			"Changes of the headers that users are sent."),
-		key("pages", dictionary("pages by status", pageRule(), fileRule("path", "errors/404.html", false)), func(t *treatment) *map[string]string { return &t.pages },
+		key("pages", dictionary("pages by status", pageRule(), fileRule("file", "errors/404.html", false)), func(t *treatment) *map[string]string { return &t.pages },
 			"HTML files of the release that noon's own answers show, by status: \"404\", \"503\", \"5xx\". What the app answers is never replaced."),
 		key("trusted", list("list of addresses", addressRule(), unique[string]), func(t *treatment) *[]string { return &t.Trusted },
 			"Proxies and load balancers in front of noon, whose X-Forwarded-* and Forwarded headers are believed. Without it: nobody's."),
