@@ -174,7 +174,7 @@ func (s *Store) pack(ctx context.Context, dir string, app noon.App, c Content) (
 	if err != nil {
 		return Content{}, err
 	}
-	if err := errors.Join(checkTree(entries), s.checkSize(entries)); err != nil {
+	if err := errors.Join(checkTree(entries), s.checkSize(entries), checkPages(root, app, entries)); err != nil {
 		return Content{}, err
 	}
 	g, err := s.newStage(ctx)

@@ -300,6 +300,12 @@ func TestBuildRefuses(t *testing.T) {
 		"hook fails": {func(r repo) {
 			r.app(noon.App{Hooks: []noon.Hook{{Moment: noon.AfterBuild, Name: "lint", Command: noon.Command{Command: []string{"false"}}}}})
 		}, noon.Failure, "hook after-build/lint"},
+		"no page": {func(r repo) {
+			r.app(noon.App{Environments: []noon.Environment{{Name: "production", Pages: map[string]string{"404": "errors/404.html"}}}})
+		}, noon.Invalid, "errors/404.html: it is the page for 404 in production, and not part"},
+		"page is no text": {func(r repo) {
+			r.write("p.html", "\xff").app(noon.App{Environments: []noon.Environment{{Name: "production", Pages: map[string]string{"404": "p.html"}}}})
+		}, noon.Invalid, "p.html: it is not an ordinary file"},
 		"too large": {func(r repo) { r.app(sh("head -c 2000000 /dev/zero > zero")) }, noon.Invalid, "the limit is"},
 	} {
 		t.Run(name, func(t *testing.T) {
