@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/noon-deploy/noon"
@@ -70,7 +71,31 @@ func (c *catalog) resolve(ctx context.Context, site noon.Site, r noon.Revision) 
 		"NOON_APP": site.App, "NOON_ENVIRONMENT": site.Environment, "NOON_RELEASE": rel.Name(),
 		"NOON_REVISION": r.String(), "NOON_COMMIT": rel.Commit,
 	})
-	return walk.Resolved{Digest: rel.Digest, App: app, Env: values, Preview: c.preview(site, r)}, nil
+	pages, err := c.pages(ctx, rel, env)
+	return walk.Resolved{Digest: rel.Digest, App: app, Env: values, Preview: c.preview(site, r), Pages: pages}, err
+}
+
+// pages reads the pages of an environment out of the release.
+func (c *catalog) pages(ctx context.Context, rel noon.Release, env noon.Environment) (map[string]string, error) {
+	if len(env.Pages) == 0 {
+		return nil, nil
+	}
+	texts, err := c.store.Texts(ctx, rel.Digest, slices.Sorted(maps.Values(env.Pages)), noon.PageLimit)
+	if err != nil {
+		return nil, fmt.Errorf("read pages: %w", err)
+	}
+	pages, size := map[string]string{}, 0
+	for status, file := range env.Pages {
+		pages[status] = texts[file]
+		size += len(texts[file])
+	}
+	if size > noon.PagesLimit {
+		return nil, &noon.Error{
+			Kind: noon.Invalid, Op: "read pages of", Subject: rel.Name(), Err: fmt.Errorf("they have %d bytes, the limit is %d", size, noon.PagesLimit),
+			Hint: "Load styles and images from elsewhere.",
+		}
+	}
+	return pages, nil
 }
 
 // app reads a release and the noon.yaml it was built with.

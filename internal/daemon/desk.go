@@ -113,6 +113,9 @@ func (d *desk) Plan(ctx context.Context, dep noon.Deployment) (noon.Plan, error)
 	if in.Walked, err = d.walked(ctx, dep.Site.App); err != nil {
 		return noon.Plan{}, err
 	}
+	if _, err := d.catalog.Resolve(ctx, dep.Site, dep.Plan.To); err != nil {
+		return noon.Plan{}, err // its pages, above all, are there
+	}
 	if err := d.complete(ctx, dep, in.Apps[dep.Plan.To]); err != nil {
 		return noon.Plan{}, err
 	}

@@ -147,6 +147,14 @@ func check(d noon.Desired) error {
 	if whole != 0 && whole != noon.PointsWhole {
 		return invalid("the shares sum up to %d and not to %d", whole, noon.PointsWhole)
 	}
+	for _, segment := range d.Segments {
+		if !seen[segment.Revision] {
+			return invalid("segment %s goes to %s, which is not among the revisions", segment.Name, segment.Revision)
+		}
+	}
+	if h := d.Hold; h != nil && (h.Until.IsZero() || h.Limit <= 0 || h.Most < 1) {
+		return invalid("a hold needs a limit, a number of requests and an end")
+	}
 	return nil
 }
 

@@ -77,6 +77,7 @@ func (s *site) observe(o *noon.Observed) {
 	}
 	o.Problem = s.problem()
 	now := time.Now()
+	o.Halt = s.router.halt.At(now)
 	for _, i := range s.sorted() {
 		if s.shown(i, now) {
 			o.Instances = append(o.Instances, s.describe(i, now))

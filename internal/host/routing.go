@@ -1,12 +1,10 @@
 package host
 
 import (
-	"cmp"
 	"context"
 	"net"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/noon-deploy/noon"
@@ -18,6 +16,7 @@ type routing struct {
 	acked    *noon.Routing // in force, nil: must be sent again
 	shares   []noon.Share  // in force
 	routed   noon.Fence    // newest desired whose own shares are in force
+	halt     noon.Halt     // that was in force when the router last acknowledged anything
 	sequence int64         // highest used by anybody
 	busy     bool          // somebody talks to the router
 }
@@ -71,7 +70,9 @@ func sameRouting(a, b noon.Routing) bool {
 // routing is everything the router needs, from what is desired and what is up.
 func (l *look) routing(shares []noon.Share) noon.Routing {
 	d := l.s.desired.Desired
-	r := noon.Routing{Site: d.Site, Fence: d.Fence, Domains: d.Domains, TLS: d.TLS, Shares: shares, Paths: paths(d, shares)}
+	r := noon.Routing{
+		Site: d.Site, Fence: d.Fence, Domains: d.Domains, TLS: d.TLS, Shares: shares, Paths: l.paths(shares), Traffic: d.Traffic, Closed: d.Closed,
+	}
 	for _, rev := range d.Revisions {
 		if rev.Preview != "" {
 			r.Previews = append(r.Previews, noon.Preview{Token: rev.Preview, Revision: rev.Revision})
@@ -85,57 +86,16 @@ func (l *look) routing(shares []noon.Share) noon.Routing {
 			})
 		}
 	}
-	if len(paths(d, shares)) == 0 {
-		r.Paths = l.pathsUp()
+	for _, segment := range d.Segments {
+		if l.serves(segment.Revision) { // until it does, its users are where all are
+			r.Segments = append(r.Segments, segment)
+		}
+	}
+	if h := d.Hold; h != nil && !h.Over(l.now) {
+		r.Hold = h
+		l.at(h.Until) // then the router is told that it is over
 	}
 	return r
-}
-
-// paths joins the paths of all revisions. Where two disagree, the one with the
-// larger share is right, then the newer one.
-func paths(d noon.Desired, shares []noon.Share) []noon.Path {
-	points := map[noon.Revision]int{}
-	for _, s := range shares {
-		points[s.Revision] = s.Points
-	}
-	revisions := slices.SortedFunc(slices.Values(d.Revisions), func(a, b noon.DesiredRevision) int {
-		return cmp.Or(cmp.Compare(points[b.Revision], points[a.Revision]),
-			cmp.Compare(b.Revision.Release, a.Revision.Release), cmp.Compare(b.Revision.Config, a.Revision.Config))
-	})
-	var services []noon.Service
-	for _, r := range revisions {
-		for _, i := range r.Instances {
-			services = append(services, i.Service)
-		}
-	}
-	return pathsOf(services)
-}
-
-func pathsOf(services []noon.Service) []noon.Path {
-	var list []noon.Path
-	taken := map[string]bool{}
-	for _, s := range services {
-		for _, prefix := range s.Paths {
-			if !taken[prefix] {
-				taken[prefix] = true
-				list = append(list, noon.Path{Prefix: prefix, Service: s.Name})
-			}
-		}
-	}
-	slices.SortFunc(list, func(a, b noon.Path) int { return strings.Compare(a.Prefix, b.Prefix) })
-	return list
-}
-
-// pathsUp are the paths of what runs: users may be held by a revision that is
-// not desired any more.
-func (l *look) pathsUp() []noon.Path {
-	var services []noon.Service
-	for _, i := range l.s.sorted() {
-		if i.up() && !i.draining && !i.leaving {
-			services = append(services, i.Service)
-		}
-	}
-	return pathsOf(services)
 }
 
 // learn asks the router what it has, so that the host goes on from there.
@@ -171,6 +131,7 @@ func (s *site) send(ctx context.Context, want noon.Routing, exact bool) {
 	defer s.mu.Unlock()
 	r := &s.router
 	r.busy, r.acked, r.shares = false, &want, want.Shares
+	r.halt = noon.Halt{Hold: want.Hold, Closed: want.Closed}
 	if exact {
 		r.routed = want.Fence
 	}

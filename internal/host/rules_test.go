@@ -1,10 +1,14 @@
 package host
 
 import (
+	"slices"
+
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/noon-deploy/noon"
 )
@@ -104,15 +108,47 @@ func TestHistory(t *testing.T) {
 func TestPathsOfTwoRevisions(t *testing.T) {
 	t.Parallel()
 	d := noon.Desired{Revisions: []noon.DesiredRevision{
-		{Revision: noon.Revision{Release: 1}, Instances: []noon.DesiredService{{Service: noon.Service{Name: "web", Paths: []string{"/"}}}}},
-		{Revision: noon.Revision{Release: 2}, Instances: []noon.DesiredService{
-			{Service: noon.Service{Name: "api", Paths: []string{"/api"}}}, {Service: noon.Service{Name: "front", Paths: []string{"/"}}},
+		{Revision: noon.Revision{Release: 1}, Instances: []noon.DesiredService{
+			{Service: noon.Service{Name: "web", Paths: []string{"/", "/img"}}}, {Service: noon.Service{Name: "old", Paths: []string{"/old"}, Strip: []string{"/old"}}},
 		}},
+		{Revision: noon.Revision{Release: 2}, Instances: []noon.DesiredService{
+			{Service: noon.Service{Name: "api", Paths: []string{"/api"}, Strip: []string{"/api"}}}, {Service: noon.Service{Name: "web", Paths: []string{"/", "/img"}, Strip: []string{"/img"}}},
+		}},
+		{Revision: noon.Revision{Release: 3}}, // unpacked only: it takes no part
 	}}
-	for live, want := range map[int]string{1: "web", 2: "front"} {
-		got := paths(d, []noon.Share{{Revision: noon.Revision{Release: live}, Points: noon.PointsWhole}})
-		if len(got) != 2 || got[0].Prefix != "/" || got[0].Service != want || got[1].Service != "api" {
-			t.Errorf("with users at r%d the paths are %v", live, got)
+	l := &look{s: &site{desired: &stored{Desired: d}}}
+	r1, r2 := &noon.Revision{Release: 1}, &noon.Revision{Release: 2}
+	want := []noon.Path{
+		{Prefix: "/", Service: "web"},
+		{Prefix: "/api", Service: "api", Strip: true, Revision: r2},
+		{Prefix: "/img", Service: "web", Revision: r1},
+		{Prefix: "/img", Service: "web", Strip: true, Revision: r2},
+		{Prefix: "/old", Service: "old", Strip: true, Revision: r1},
+	}
+	if diff := cmp.Diff(want, l.paths(nil)); diff != "" {
+		t.Error(diff)
+	}
+	// What runs counts as well: users may be held by what is not desired.
+	l.s.desired.Desired.Revisions = d.Revisions[1:]
+	l.s.instances = map[string]*instance{"x": {labels: labels{Revision: *r1, Service: noon.Service{Name: "old", Paths: []string{"/old"}, Strip: []string{"/old"}}}}}
+	got := l.paths([]noon.Share{{Revision: *r1, Points: noon.PointsWhole}})
+	if len(got) != 4 || got[3].Prefix != "/old" || *got[3].Revision != *r1 {
+		t.Errorf("with users at r1 the paths are %v", got)
+	}
+	// One revision alone has nothing to be told apart from.
+	l.s.instances = nil
+	for _, p := range l.paths(nil) {
+		if p.Revision != nil {
+			t.Errorf("path %s is of %s alone", p.Prefix, p.Revision)
+		}
+	}
+	// A release that takes no requests does not get those of another.
+	l.s.desired.Desired.Revisions = append(slices.Clone(d.Revisions[:1]), noon.DesiredRevision{
+		Revision: *r2, Instances: []noon.DesiredService{{Service: noon.Service{Name: "worker"}}},
+	})
+	for _, p := range l.paths(nil) {
+		if p.Revision == nil {
+			t.Errorf("path %s is of all", p.Prefix)
 		}
 	}
 }

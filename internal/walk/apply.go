@@ -21,12 +21,11 @@ const (
 // until each has stored it, has the releases and has its shares acknowledged
 // by the proxy.
 func (r *run) apply(ctx context.Context) error {
-	fence, err := r.tellAll(ctx)
-	if err != nil {
+	if err := r.tellAll(ctx); err != nil {
 		return err
 	}
 	for _, name := range r.hosts() {
-		if err := r.applied(ctx, name, fence); err != nil {
+		if err := r.applied(ctx, name); err != nil {
 			return err
 		}
 	}
@@ -34,22 +33,53 @@ func (r *run) apply(ctx context.Context) error {
 }
 
 // tellAll tells every host the current state, under a new fence.
-func (r *run) tellAll(ctx context.Context) (noon.Fence, error) {
+func (r *run) tellAll(ctx context.Context) error {
+	r.telling = true
+	defer func() { r.telling = false }()
+	halt, err := r.halt(ctx)
+	if err != nil {
+		return err
+	}
 	generation, err := r.Journal.NextGeneration(ctx, r.d.Site, r.epoch)
 	if err != nil {
-		return noon.Fence{}, fmt.Errorf("take a generation: %w", err)
+		return fmt.Errorf("take a generation: %w", err)
 	}
-	fence := noon.Fence{Epoch: r.epoch, Generation: generation}
+	r.fence, r.told = noon.Fence{Epoch: r.epoch, Generation: generation}, halt
 	for _, name := range r.hosts() {
-		if err := r.applyTo(ctx, name, fence); err != nil {
-			return fence, err
+		if err := r.applyTo(ctx, name); err != nil {
+			return err
 		}
 	}
-	return fence, nil
+	return nil
 }
 
-func (r *run) applyTo(ctx context.Context, name string, fence noon.Fence) error {
-	desired, err := r.desired(ctx, name, fence)
+// halt reads what keeps users from the site now.
+func (r *run) halt(ctx context.Context) (noon.Halt, error) {
+	if r.Halt == nil {
+		return noon.Halt{}, nil
+	}
+	halt, err := r.Halt(ctx, r.d.Site)
+	if err != nil {
+		return halt, fmt.Errorf("read what halts %s: %w", r.d.Site, err)
+	}
+	return halt.At(time.Now()), nil
+}
+
+// retell tells the hosts the same state again when people have asked to hold
+// or close the site, or to let users in, since they were told.
+func (r *run) retell(ctx context.Context) error {
+	if r.telling || r.fence == (noon.Fence{}) {
+		return nil
+	}
+	halt, err := r.halt(ctx)
+	if err != nil || halt.Equal(r.told.At(time.Now())) {
+		return err
+	}
+	return r.tellAll(ctx)
+}
+
+func (r *run) applyTo(ctx context.Context, name string) error {
+	desired, err := r.desired(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -67,7 +97,7 @@ func (r *run) applyTo(ctx context.Context, name string, fence noon.Fence) error 
 
 // applied waits until the host has done what does not depend on the app: it
 // has the releases, and new requests go where the state says.
-func (r *run) applied(ctx context.Context, name string, fence noon.Fence) error {
+func (r *run) applied(ctx context.Context, name string) error {
 	want := r.digests(ctx, name)
 	routed := !r.state().Live().IsZero()
 	limit := routeLimit
@@ -81,6 +111,7 @@ func (r *run) applied(ctx context.Context, name string, fence noon.Fence) error 
 			return false, err
 		}
 		missing := slices.ContainsFunc(want, func(digest string) bool { return !slices.Contains(seen.Releases, digest) })
+		fence := r.fence // a new one when people have asked for something
 		if seen.Accepted.Compare(fence) > 0 {
 			return false, staleHost(name)
 		}
@@ -148,9 +179,9 @@ func (r *run) digests(ctx context.Context, name string) []string {
 }
 
 // desired is the current state as one host has to hold it.
-func (r *run) desired(ctx context.Context, name string, fence noon.Fence) (noon.Desired, error) {
+func (r *run) desired(ctx context.Context, name string) (noon.Desired, error) {
 	st := r.state()
-	d := noon.Desired{Site: r.d.Site, Fence: fence}
+	d := noon.Desired{Site: r.d.Site, Fence: r.fence, Hold: r.told.Hold, Closed: r.told.Closed}
 	for _, p := range st.Presences {
 		if !slices.Contains(p.Hosts, name) {
 			continue
@@ -162,7 +193,8 @@ func (r *run) desired(ctx context.Context, name string, fence noon.Fence) (noon.
 		d.Revisions = append(d.Revisions, desiredRevision(p, name, res))
 		if p.Revision == st.Live() || st.Live().IsZero() {
 			env, _ := res.App.Environment(r.d.Site.Environment)
-			d.Domains, d.TLS = env.Domains, env.TLS
+			d.Domains, d.TLS, d.Traffic = env.Domains, env.TLS, env.Traffic
+			d.Traffic.Pages = res.Pages
 		}
 	}
 	return d, nil

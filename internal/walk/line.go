@@ -60,13 +60,10 @@ func (l *Line) Run(ctx context.Context) error {
 		return fmt.Errorf("take %s: %w", l.Site, err)
 	}
 	pause := retrySoon
-	held := false
+	var told *noon.Halt // with what the hosts know; nil: they are to be told
 	for {
 		var wait time.Duration
-		if !held {
-			err = l.hold(ctx, epoch)
-			held = err == nil
-		}
+		told, err = l.hold(ctx, epoch, told)
 		if err == nil {
 			wait, err = l.step(ctx, epoch)
 		}
@@ -115,17 +112,32 @@ func (l *Line) overtake(ctx context.Context, epoch int64) (int64, error) {
 
 // hold tells the hosts once more what the site is if it is at rest: they may
 // have been emptied, and what an older controller says is refused from now on.
-func (l *Line) hold(ctx context.Context, epoch int64) error {
+// Later it does so only when people ask to keep users from the site, or to let
+// them in again.
+func (l *Line) hold(ctx context.Context, epoch int64, told *noon.Halt) (*noon.Halt, error) {
+	var halt noon.Halt
+	if l.Halt != nil {
+		var err error
+		if halt, err = l.Halt(ctx, l.Site); err != nil {
+			return told, fmt.Errorf("read what halts %s: %w", l.Site, err)
+		}
+	}
+	if told != nil && told.Equal(halt) {
+		return told, nil
+	}
 	list, err := l.Desk.Line(ctx, l.Site)
 	if err != nil {
-		return err
+		return told, err
 	}
 	for _, d := range slices.Backward(list) {
 		if !d.Started.IsZero() {
-			return l.Hold(ctx, d, epoch)
+			if err := l.Hold(ctx, d, epoch); err != nil {
+				return told, err
+			}
+			break
 		}
 	}
-	return nil
+	return &halt, nil
 }
 
 // rest waits for a token or for the time to pass; a negative time never does.

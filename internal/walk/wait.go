@@ -35,6 +35,9 @@ func (r *run) until(ctx context.Context, what string, limit time.Duration, cond 
 		if err := r.refresh(ctx); err != nil {
 			return err
 		}
+		if err := r.retell(ctx); err != nil {
+			return err
+		}
 		if limit > 0 && time.Since(start) >= limit {
 			return turnBackError{limitError(what, limit, err)}
 		}

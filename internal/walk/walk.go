@@ -37,6 +37,7 @@ type Resolved struct {
 	App     noon.App
 	Env     map[string]string // variables and secrets; never logged
 	Preview string            // token
+	Pages   map[string]string // HTML by status, as in noon.Traffic
 }
 
 // Journal is the durable record of deployments.
@@ -48,7 +49,8 @@ type Journal interface {
 	NextGeneration(ctx context.Context, site noon.Site, epoch int64) (int64, error)
 }
 
-// Walker walks deployments. All fields but Faults and Waiting are required.
+// Walker walks deployments. All fields but Faults, Waiting and Halt are
+// required.
 type Walker struct {
 	Journal  Journal
 	Catalog  Catalog
@@ -58,6 +60,8 @@ type Walker struct {
 	Log      *slog.Logger
 	Faults   *fault.Points
 	Waiting  func(deployment int64, what string) // told what is being waited for
+	// Halt is what people have asked for that keeps users from a site.
+	Halt func(ctx context.Context, site noon.Site) (noon.Halt, error)
 }
 
 // run is one walk of one deployment by one walker.
@@ -68,6 +72,10 @@ type run struct {
 	back  bool // on the way back: requests to abort mean nothing any more
 
 	finishing bool // a command runs: requests to abort wait for its end
+
+	fence   noon.Fence // of what the hosts were told last; zero: nothing yet
+	told    noon.Halt  // with it
+	telling bool       // they are being told: nothing is told in between
 }
 
 // turnBackError is the reason why a state does not hold.
@@ -109,8 +117,7 @@ func (w *Walker) Hold(ctx context.Context, d noon.Deployment, epoch int64) error
 		return nil // it is walked on, which says the same
 	}
 	r := &run{Walker: w, d: d, epoch: epoch, back: true}
-	_, err := r.tellAll(ctx)
-	return err
+	return r.tellAll(ctx)
 }
 
 func (r *run) thereOrBack(ctx context.Context) error {
