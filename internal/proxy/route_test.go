@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/proxy"
@@ -86,6 +87,42 @@ func TestInvalidRouting(t *testing.T) {
 		{"path", func(r *noon.Routing) { r.Paths[0].Prefix = "api" }, "does not begin with /"},
 		{"path of noon", func(r *noon.Routing) { r.Paths[0].Prefix = "/.noon/x" }, "noon's own"},
 		{"path twice", func(r *noon.Routing) { r.Paths = append(r.Paths, noon.Path{Prefix: "//", Service: "api"}) }, "named twice"},
+		{"path of all and of one", func(r *noon.Routing) {
+			r.Paths = append(r.Paths, noon.Path{Prefix: "/", Service: "api", Revision: &noon.Revision{Release: 2}})
+		}, "of all revisions and of one"},
+		{"path of one twice", func(r *noon.Routing) {
+			one := noon.Path{Prefix: "/a", Service: "api", Revision: &noon.Revision{Release: 2}}
+			r.Paths = append(r.Paths, one, one)
+		}, `path "/a" is named twice`},
+		{"path of no revision", func(r *noon.Routing) { r.Paths[0].Revision = &noon.Revision{} }, "no revision"},
+		{"redirect", func(r *noon.Routing) {
+			r.Traffic.Redirects = []noon.Redirect{{From: "/a", To: "//evil.example", Status: 301}}
+		}, "redirects: "},
+		{"header", func(r *noon.Routing) { r.Traffic.Request.Remove = []string{"Host"} }, "request headers: Host"},
+		{"header value", func(r *noon.Routing) { r.Traffic.Response.Set = map[string]string{"A": "b\r\nC: d"} }, "line break"},
+		{"page", func(r *noon.Routing) { r.Traffic.Pages = map[string]string{"200": "x"} }, "pages: "},
+		{"trusted", func(r *noon.Routing) { r.Traffic.Trusted = []string{"10.0.0.1/8"} }, "outside of its network"},
+		{"limits", func(r *noon.Routing) { r.Traffic.Limits.Idle = -1 }, "limits must not be negative"},
+		{"body", func(r *noon.Routing) { r.Traffic.Limits.Body = -1 }, "limits must not be negative"},
+		{"replay", func(r *noon.Routing) { r.Traffic.Replay.Budget = 101 }, "replay: memory"},
+		{"replay path", func(r *noon.Routing) { r.Traffic.Replay.Paths = []string{"a"} }, "replay: path"},
+		{"health path", func(r *noon.Routing) {
+			r.Traffic.Health = &noon.HealthCheck{Path: "/ x", Interval: 1e9, Timeout: 1e9}
+		}, "is not a path"},
+		{"health interval", func(r *noon.Routing) { r.Traffic.Health = &noon.HealthCheck{Path: "/x", Timeout: 1e9} }, "not possible"},
+		{"segment", func(r *noon.Routing) { r.Segments = []noon.Segment{{Name: "Beta", Revision: rev(1)}} }, "segment: "},
+		{"segment of no revision", func(r *noon.Routing) { r.Segments = []noon.Segment{{Name: "beta"}} }, "no revision"},
+		{"segment twice", func(r *noon.Routing) {
+			r.Segments = []noon.Segment{{Name: "beta", Revision: rev(1)}, {Name: "beta", Revision: rev(1)}}
+		}, "segment beta is named twice"},
+		{"segment's match", func(r *noon.Routing) {
+			r.Segments = []noon.Segment{{Name: "beta", Revision: rev(1), Matches: []noon.Match{{In: "body", Name: "x"}}}}
+		}, "neither header, cookie nor query"},
+		{"segment's address", func(r *noon.Routing) {
+			r.Segments = []noon.Segment{{Name: "beta", Revision: rev(1), Addresses: []string{"x"}}}
+		}, "neither an address nor a network"},
+		{"hold", func(r *noon.Routing) { r.Hold = &noon.Hold{Limit: time.Hour} }, "a request waits at most"},
+		{"closed", func(r *noon.Routing) { r.Closed = &noon.Closed{Text: strings.Repeat("x", 3000)} }, "closed site has 3000 bytes"},
 		{"path without service", func(r *noon.Routing) { r.Paths[0].Service = "" }, "name is empty"},
 		{"domain", func(r *noon.Routing) { r.Domains = []string{"http://shop"} }, "not a host name"},
 		{"domain of a star", func(r *noon.Routing) { r.Domains = []string{"*."} }, "not a host name"},

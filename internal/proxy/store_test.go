@@ -185,6 +185,15 @@ func FuzzRouting(f *testing.F) {
 	f.Add(bytes.TrimSuffix(bytes.TrimPrefix(body, []byte(`{"routing":`)), []byte("}\n")))
 	f.Add([]byte(`{}`))
 	f.Add([]byte(`{"site":{"app":"a","environment":"b"},"domains":["*.x",""],"shares":[{"points":1}]}`))
+	for _, seed := range []string{
+		`"hold":{"limit":1,"most":1,"until":"2026-01-02T03:04:05Z"},"closed":{"text":"x","by":"y"}`,
+		`"segments":[{"name":"beta","revision":{"release":2},"visitors":["v"],"addresses":["10.0.0.0/8"],"matches":[{"in":"cookie","name":"b","values":["1"]}]}]`,
+		`"paths":[{"prefix":"/","service":"web"},{"prefix":"/a","service":"web","strip":true,"revision":{"release":2}}]`,
+		`"traffic":{"redirects":[{"from":"/a/*","to":"/b/*","status":308}],"request":{"remove":["A"],"set":{"B":"c"}},"pages":{"404":"<p>","5xx":""},"trusted":["::1"]}`,
+		`"traffic":{"limits":{"body":1,"queueTime":1},"replay":{"paths":["/"],"keyed":true,"budget":100},"health":{"path":"/h","interval":1000000000,"timeout":1,"failures":3}}`,
+	} {
+		f.Add([]byte(`{"site":{"app":"a","environment":"b"},` + seed + `}`))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := proxy.ReadRouting(bytes.NewReader(data))
 		if err != nil {

@@ -14,7 +14,7 @@ import (
 func validate(r noon.Routing) error {
 	var errs []error
 	for _, check := range []func(noon.Routing) []error{
-		checkSite, checkDomains, checkPaths, checkShares, checkPreviews, checkEndpoints,
+		checkSite, checkDomains, checkPaths, checkPathsOf, checkShares, checkPreviews, checkEndpoints, checkTraffic, checkSegments, checkHalt,
 	} {
 		errs = append(errs, check(r)...)
 	}
@@ -53,7 +53,6 @@ func checkDomains(r noon.Routing) []error {
 
 func checkPaths(r noon.Routing) []error {
 	var errs []error
-	seen := map[string]bool{}
 	for _, p := range r.Paths {
 		prefix := normalPrefix(p.Prefix)
 		switch {
@@ -61,10 +60,7 @@ func checkPaths(r noon.Routing) []error {
 			errs = append(errs, fmt.Errorf("path %q does not begin with / or holds ? or #", p.Prefix))
 		case prefix == ownPrefix || strings.HasPrefix(prefix, ownPrefix+"/"):
 			errs = append(errs, fmt.Errorf("path %q: %s is noon's own", p.Prefix, ownPrefix))
-		case seen[prefix]:
-			errs = append(errs, fmt.Errorf("path %q is named twice", p.Prefix))
 		}
-		seen[prefix] = true
 		if err := noon.ValidName(p.Service); err != nil {
 			errs = append(errs, fmt.Errorf("path %q: %w", p.Prefix, err))
 		}
