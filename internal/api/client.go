@@ -99,6 +99,12 @@ func (c *Client) Status(ctx context.Context, app string) ([]SiteStatus, error) {
 	return get[[]SiteStatus](ctx, c, "/status", url.Values{"app": {app}})
 }
 
+// Halt keeps users from an environment, or lets them in again. It returns when
+// that is so.
+func (c *Client) Halt(ctx context.Context, req HaltRequest) (noon.Halt, error) {
+	return post[noon.Halt](ctx, c, "/halt", req)
+}
+
 // Config returns the configuration of an environment.
 func (c *Client) Config(ctx context.Context, site noon.Site) (ConfigView, error) {
 	return get[ConfigView](ctx, c, "/config", url.Values{"site": {site.Key()}})

@@ -30,6 +30,7 @@ type Controller struct {
 	Approve     func(ctx context.Context, id int64, d Decision) (noon.Deployment, error)
 	Abort       func(ctx context.Context, id int64, d Decision) (noon.Deployment, error)
 	Status      func(ctx context.Context, app string) ([]SiteStatus, error)
+	Halt        func(ctx context.Context, req HaltRequest) (noon.Halt, error)
 	Config      func(ctx context.Context, site noon.Site) (ConfigView, error)
 	SetConfig   func(ctx context.Context, site noon.Site, changes []ConfigChange) (ConfigView, error)
 	Logs        func(ctx context.Context, q LogQuery, see func(LogLine) error) error
@@ -106,6 +107,9 @@ func (c Controller) routes() []route {
 		changes("/deployments/{id}/abort", "ask a deployment to go back", []param{idParam()}, decide(c.Abort)),
 		reads("/status", "what environments are now", []param{appParam()}, func(r *http.Request) ([]SiteStatus, error) {
 			return c.Status(r.Context(), r.FormValue("app"))
+		}),
+		changes("/halt", "hold, resume, close or open an environment", nil, func(r *http.Request, in HaltRequest) (noon.Halt, error) {
+			return c.Halt(r.Context(), in)
 		}),
 		reads("/config", "the configuration of an environment, without secrets", []param{siteParam()}, func(r *http.Request) (ConfigView, error) {
 			site, err := siteOf(r)

@@ -49,6 +49,28 @@ type Decision struct {
 	Resolve map[string]noon.Resolution `json:"resolve,omitempty"` // task ID → what has happened to it
 }
 
+// HaltAction is what a person does to the users of an environment.
+type HaltAction string
+
+// The actions.
+const (
+	HoldSite   HaltAction = "hold"   // new requests wait, for a time
+	ResumeSite HaltAction = "resume" // they go on
+	CloseSite  HaltAction = "close"  // everybody gets a page
+	OpenSite   HaltAction = "open"   // nobody does any more
+)
+
+// HaltRequest keeps users from an environment, or lets them in again.
+type HaltRequest struct {
+	Site   noon.Site     `json:"site"`
+	Action HaltAction    `json:"action"`
+	For    time.Duration `json:"for,omitempty"`  // hold: it ends by itself after that
+	Most   int           `json:"most,omitempty"` // hold: requests that wait; 0: noon.HoldMost
+	Text   string        `json:"text,omitempty"` // close: what users are told
+	By     string        `json:"by,omitempty"`
+	Reason string        `json:"reason,omitempty"`
+}
+
 // SiteStatus is what an environment is now.
 type SiteStatus struct {
 	Site       noon.Site        `json:"site"`
@@ -57,6 +79,7 @@ type SiteStatus struct {
 	State      string           `json:"state"`                // "S0 settled"
 	Deployment *noon.Deployment `json:"deployment,omitempty"` // under way, or the last one
 	Queued     []string         `json:"queued,omitempty"`
+	Halt       noon.Halt        `json:"halt,omitzero"` // what people have asked for that keeps users away
 	Hosts      []noon.Observed  `json:"hosts"`
 	Problem    *noon.Error      `json:"problem,omitempty"`
 	Addresses  []string         `json:"addresses,omitempty"` // where the proxy listens

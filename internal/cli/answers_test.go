@@ -198,6 +198,17 @@ func answering(t *testing.T) api.Controller {
 			}
 			return deployment(id, "production", noon.Walking), nil
 		},
+		Halt: func(_ context.Context, req api.HaltRequest) (noon.Halt, error) {
+			switch {
+			case req.Site.Environment == "bare":
+				return noon.Halt{}, &noon.Error{Kind: noon.Conflict, Op: string(req.Action), Subject: req.Site.String(), Err: errors.New("nothing has been deployed to it")}
+			case req.Action == api.HoldSite:
+				return noon.Halt{Hold: &noon.Hold{Limit: req.For, Most: req.Most, Until: noonTime.Add(req.For), By: req.By}}, nil
+			case req.Action == api.CloseSite:
+				return noon.Halt{Closed: &noon.Closed{Text: req.Text, By: req.By}}, nil
+			}
+			return noon.Halt{}, nil
+		},
 		Abort: func(_ context.Context, id int64, _ api.Decision) (noon.Deployment, error) {
 			if id == 10 {
 				return byID(8)

@@ -34,6 +34,7 @@ type globalFlags struct {
 const (
 	groupApp     = "app"
 	groupDeploy  = "deploy"
+	groupUsers   = "users"
 	groupLook    = "look"
 	groupMachine = "machine"
 )
@@ -78,6 +79,7 @@ func (f *face) addCommands() {
 	f.root.AddGroup(
 		&cobra.Group{ID: groupApp, Title: "The app:"},
 		&cobra.Group{ID: groupDeploy, Title: "Deployments:"},
+		&cobra.Group{ID: groupUsers, Title: "Keeping users away, for a while:"},
 		&cobra.Group{ID: groupLook, Title: "Looking:"},
 		&cobra.Group{ID: groupMachine, Title: "The machine:"},
 	)
@@ -89,6 +91,7 @@ func (f *face) addCommands() {
 	}
 	add(groupApp, f.initCommand(), f.checkCommand(), f.buildCommand(), f.releasesCommand(), f.envCommand())
 	add(groupDeploy, f.planCommand(), f.deployCommand(), f.rollbackCommand(), f.promoteCommand(), f.approveCommand(), f.abortCommand())
+	add(groupUsers, f.holdCommand(), f.resumeCommand(), f.closeCommand(), f.openCommand())
 	add(groupLook, f.statusCommand(), f.psCommand(), f.topCommand(), f.logsCommand(), f.historyCommand(), f.proxyCommand())
 	add(groupMachine, f.serveCommand(), f.downCommand(), f.upgradeCommand(), f.backupCommand(), f.doctorCommand(), f.demoCommand())
 	f.root.AddCommand(f.versionCommand(), exitCodesTopic(), variablesTopic(), f.partCommand("host", "run the host part alone", f.parts.Host),

@@ -250,7 +250,7 @@ func (c *Controller) routes() api.Controller {
 	return api.Controller{
 		Health: c.Health, Releases: c.Releases, AddRelease: c.AddRelease, Plan: c.Plan, Deploy: c.Deploy,
 		Deployments: c.Deployments, Deployment: c.Deployment, Watch: c.Watch, Approve: c.Approve, Abort: c.Abort,
-		Status: c.Status, Config: c.Config, SetConfig: c.SetConfig, Logs: c.Logs, Doctor: c.Doctor,
+		Status: c.Status, Halt: c.Halt, Config: c.Config, SetConfig: c.SetConfig, Logs: c.Logs, Doctor: c.Doctor,
 		Traffic: c.proxy.Traffic, Routed: c.proxy.Show, Metrics: c.proxy.Metrics, Access: c.Access,
 		Backup: c.ledger.Backup, Upgrade: c.Upgrade, Down: c.Down,
 	}

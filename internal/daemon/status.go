@@ -121,6 +121,10 @@ func (c *Controller) siteStatus(ctx context.Context, site noon.Site) (api.SiteSt
 			st.Warm = append(st.Warm, p.Revision.String())
 		}
 	}
+	if st.Halt, err = c.ledger.Halt(ctx, site); err != nil {
+		return st, err
+	}
+	st.Halt = st.Halt.At(time.Now())
 	open, err := c.desk.Unfinished(ctx, site)
 	if err != nil {
 		return st, err

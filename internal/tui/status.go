@@ -39,6 +39,12 @@ func (p Page) site(s api.SiteStatus) string {
 		}
 		line(key, p.deploymentText(*d))
 	}
+	if h := s.Halt.Hold; h != nil {
+		line("held", p.warn("new requests wait")+" "+p.until(h.Until)+byWhom(h.By)+"; `noon resume` lets them go on")
+	}
+	if c := s.Halt.Closed; c != nil {
+		line("closed", p.bad("everybody gets a page")+byWhom(c.By)+"; `noon open` lets users in")
+	}
 	if len(s.Queued) > 0 {
 		line("queued", strings.Join(s.Queued, ", "))
 	}
@@ -53,6 +59,13 @@ func (p Page) site(s api.SiteStatus) string {
 		b.WriteString("\n" + table)
 	}
 	return b.String()
+}
+
+func byWhom(name string) string {
+	if name == "" {
+		return ""
+	}
+	return ", asked for by " + Clean(name)
 }
 
 func (p Page) live(s api.SiteStatus) string {

@@ -80,12 +80,14 @@ type controller struct {
 }
 
 // start begins a controller, which dies at the given points.
-func (s *sim) start(faults *fault.Points) *controller {
+func (s *sim) start(faults *fault.Points) *controller { return s.startWith(faults, nil) }
+
+func (s *sim) startWith(faults *fault.Points, halt func(context.Context, noon.Site) (noon.Halt, error)) *controller {
 	ctx, stop := context.WithCancel(s.t.Context())
 	c := &controller{stop: stop, done: make(chan struct{})}
 	c.line = &walk.Line{
 		Walker: &walk.Walker{
-			Journal: s.book, Catalog: s.book, Log: slog.New(slog.DiscardHandler), Faults: faults,
+			Journal: s.book, Catalog: s.book, Log: slog.New(slog.DiscardHandler), Faults: faults, Halt: halt,
 			Host: func(string) (walk.Host, error) { return s.host, nil },
 			Smoke: func(_ context.Context, _ noon.Site, preview string, check noon.Smoke) error {
 				if !strings.HasPrefix(preview, "preview-") {
