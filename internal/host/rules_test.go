@@ -2,13 +2,11 @@ package host
 
 import (
 	"slices"
-
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/noon-deploy/noon"
 )
