@@ -2,10 +2,10 @@ package host
 
 import (
 	"slices"
-
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/google/go-cmp/cmp"
