@@ -160,7 +160,7 @@ func (t *turn) toWeb() outcome {
 	c.within(0)
 	c.proxy.sweeper.remove(c)
 	c.proxy.handToWeb(&begunConn{c.Conn, headThen{rest, c.Conn}})
-	return handed
+	return passed
 }
 
 // headThen reads what was read before, then on.

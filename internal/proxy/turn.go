@@ -360,7 +360,7 @@ func (t *turn) detach() {
 func (t *turn) release() {
 	t.conn.mu.Lock()
 	up := t.up
-	if t.ended || t.abandoned || t.conn.due.Load() == expired {
+	if t.uploading() || t.ended || t.abandoned || t.conn.due.Load() == expired {
 		up = nil // it may have been interrupted: finish closes it
 	} else {
 		t.up = nil

@@ -25,6 +25,7 @@ type requestBody struct {
 	done    bool   // nothing is still to be read
 	decoder h1.Chunked
 	sending chan struct{} // closed when the rest was sent; nil if there is none
+	sent    bool          // to the end; set before sending is closed
 	behind  bool          // part of the next request was read with it, and is lost
 }
 
@@ -109,7 +110,7 @@ func (t *turn) uploading() bool {
 	}
 	select {
 	case <-t.body.sending:
-		return !t.body.done || t.body.behind
+		return !t.body.sent || t.body.behind
 	default:
 		return true
 	}
@@ -136,7 +137,7 @@ func (t *turn) upload(up *upConn) {
 			}
 			if done {
 				t.conn.within(t.firstByte())
-				t.body.done = true
+				t.body.sent = true
 				return
 			}
 		}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -50,10 +49,6 @@ func (h *h2wires) get(ctx context.Context) (*http.ClientConn, time.Time, error) 
 		}
 	}
 	h.conns = kept
-	h.leaving = slices.DeleteFunc(h.leaving, func(c *http.ClientConn) bool {
-		delete(h.opened, c)
-		return c.InFlight() == 0 && c.Close() == nil
-	})
 	if found != nil {
 		return found, h.opened[found], nil
 	}
