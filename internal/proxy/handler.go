@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -24,6 +25,9 @@ const (
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.active.add(1)
 	defer p.active.add(-1)
+	if r.TLS == nil && r.Context().Value(secureKey{}) != nil {
+		r.TLS = &tls.ConnectionState{}
+	}
 	if p.draining.Load() && r.Header.Get("Upgrade") == "" {
 		// Tells the client that the next request needs a new connection, which is
 		// then the successor's. This one stays open until the client has seen it.

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"strconv"
@@ -66,6 +67,9 @@ func (t *turn) serve(handler http.HandlerFunc) outcome {
 		return t.refuse(&h1.Error{Status: http.StatusBadRequest, Reason: "The request can not be read."})
 	}
 	r.RemoteAddr = t.conn.RemoteAddr().String()
+	if t.conn.secure {
+		r.TLS = &tls.ConnectionState{}
+	}
 	answer := &page{header: http.Header{}}
 	handler(answer, r)
 	return t.sendPage(answer, t.req.Length == 0)

@@ -179,6 +179,7 @@ func (p *Proxy) publishLocked(state *siteState) {
 		made := p.newEndpoint(state.routing.Site, e)
 		state.endpoints[e.ID], p.endpoints[e.ID] = made, made
 	}
+	p.checkups.checkLocked(state)
 	view := p.newView(state)
 	before := p.snap.Swap(p.snap.Load().with(state.view, view))
 	earlier := state.view
