@@ -26,6 +26,7 @@ type requestBody struct {
 	decoder h1.Chunked
 	sending chan struct{} // closed when the rest was sent; nil if there is none
 	behind  bool          // part of the next request was read with it, and is lost
+	spool   *spool        // all of it, if it was read first but does not fit into the buffer
 }
 
 // streams reports that the body is sent as it comes: it can not be sent again.
@@ -43,6 +44,8 @@ func (t *turn) takeBody() error {
 		return nil
 	case b.length < 0:
 		return t.takeChunked()
+	case t.spools():
+		return t.takeWhole()
 	case t.req.Expect100 || int64(t.head)+b.length > bigSize:
 		part := min(int64(t.have-t.head), b.length)
 		t.end = t.head + int(part)
@@ -58,7 +61,7 @@ func (t *turn) takeBody() error {
 		}
 	}
 	for t.have < t.end {
-		t.conn.within(uploadIdle)
+		t.within(uploadIdle)
 		if err := t.more(); err != nil {
 			return err
 		}
@@ -122,7 +125,7 @@ func (t *turn) upload(up *upConn) {
 	defer t.conn.slabs.put(s)
 	wanted := true
 	for {
-		t.conn.within(uploadIdle)
+		t.within(uploadIdle)
 		n, err := t.conn.Read(s.room(spare)[:t.uploadPart(len(s.room(spare)))])
 		if n > 0 {
 			framed, done, ferr := t.frame(s, n)
@@ -135,7 +138,9 @@ func (t *turn) upload(up *upConn) {
 				wanted = werr == nil
 			}
 			if done {
-				t.conn.within(t.firstByte())
+				if !t.replying.Load() {
+					t.within(t.firstByte())
+				}
 				t.body.done = true
 				return
 			}
