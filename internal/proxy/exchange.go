@@ -85,6 +85,8 @@ type webExchange struct {
 	writer  *http.ResponseController
 	body    *replayBody // nil: the request has none
 	repeat  bool        // may be sent again although it was sent
+	renewed bool        // was sent again already
+	id      string      // of the request
 	failure error       // why no instance has answered
 
 	mu       sync.Mutex

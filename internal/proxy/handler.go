@@ -103,10 +103,12 @@ func rewrite(r *httputil.ProxyRequest) {
 	r.Out.URL.Host = r.In.Host // RoundTrip puts the endpoint's address
 	r.Out.URL.RawQuery = r.In.URL.RawQuery
 	r.Out.Host = r.In.Host
-	exchangeOf(r.In.Context()).treatRequest(r)
-	if id := r.In.Header.Get(requestHeader); !validRequestID(id) {
-		r.Out.Header.Set(requestHeader, rand.Text())
+	x := exchangeOf(r.In.Context())
+	x.treatRequest(r)
+	if x.id = r.In.Header.Get(requestHeader); !validRequestID(x.id) {
+		x.id = rand.Text()
 	}
+	r.Out.Header.Set(requestHeader, x.id)
 }
 
 func validRequestID(id string) bool {

@@ -1,8 +1,11 @@
 package proxy
 
 import (
+	"net/http"
 	"os"
 	"time"
+
+	"github.com/noon-deploy/noon/internal/proxy/h1"
 )
 
 // The limits of time that a site sets for its requests, streams excepted.
@@ -53,8 +56,29 @@ func (t *turn) overdue() bool {
 
 // late makes the end of the request's time what it is, whatever it has ended.
 func (t *turn) late(err error) error {
-	if err != nil && t.overdue() && !t.stopped() {
+	switch {
+	case err == nil || t.stopped():
+		return err
+	case t.tooLarge.Load():
+		return errTooLarge
+	case t.overdue():
 		return os.ErrDeadlineExceeded
 	}
 	return err
+}
+
+// errTooLarge is what a body ends with that is more than its site takes.
+var errTooLarge = &h1.Error{Status: http.StatusRequestEntityTooLarge, Reason: tooLargeText}
+
+const tooLargeText = "The request is larger than this site takes."
+
+// fits sees to it that no more than the site takes of a body in chunks is sent
+// on; of others the length is known before.
+func (t *turn) fits() error {
+	site := t.target.site
+	if site == nil || site.traffic.Limits.Body == 0 || t.body.decoder.Received() <= site.traffic.Limits.Body {
+		return nil
+	}
+	t.tooLarge.Store(true)
+	return errTooLarge
 }

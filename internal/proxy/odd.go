@@ -173,9 +173,12 @@ const endedText = "The instance that worked on this request had to stop. Please 
 // failureText is the answer to a request that no instance has answered.
 func failureText(err error) (int, string) {
 	var refused *refusal
+	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &refused):
 		return refused.page()
+	case errors.Is(err, errTooLarge), errors.As(err, &large):
+		return http.StatusRequestEntityTooLarge, tooLargeText
 	case errors.Is(err, errNoEndpoint):
 		return http.StatusServiceUnavailable, "The application is not ready. Please try again in a moment."
 	case errors.Is(err, errNoRoom), errors.Is(err, errWaited):

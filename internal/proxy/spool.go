@@ -2,8 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -32,7 +30,7 @@ type spool struct {
 // long for the buffer, may be sent twice, and there is room for it.
 func (t *turn) spools() bool {
 	length := t.req.Length
-	if int64(t.head)+length <= bigSize || !t.replays() {
+	if int64(t.head)+length <= bigSize || t.req.Upgrade != nil || !t.replays() {
 		return false
 	}
 	return length <= memoryOf(t.target.site.traffic.Replay)+t.target.site.traffic.Replay.Spool
@@ -110,35 +108,47 @@ func (p *patient) Read(b []byte) (int, error) {
 	return p.turn.conn.Read(b)
 }
 
-// start sends the body while the answer is waited for: an instance may answer
-// without taking all of it.
-func (s *spool) start(up *upConn) {
+// sendSpool sends the body while the answer is waited for: an instance may
+// answer without taking all of it.
+func (t *turn) sendSpool(up *upConn) {
+	s := t.body.spool
 	s.sending, s.sent = make(chan struct{}), 0
 	go func() {
 		defer close(s.sending)
-		s.sent = s.send(up.Conn)
+		s.send(up.Conn, func() {
+			if !t.replying.Load() {
+				t.within(t.firstByte()) // it has just taken something
+			}
+		})
 	}()
 }
 
-// send writes everything and returns how much it was; the connection tells
-// whoever reads the answer what went wrong.
-func (s *spool) send(to net.Conn) int64 {
+// spoolPart is how much is sent until the instance is seen to take it, in
+// bytes.
+const spoolPart = 1 << 20
+
+// send writes everything; the connection tells whoever reads the answer what
+// went wrong.
+func (s *spool) send(to net.Conn, moves func()) {
 	n, err := to.Write(s.memory)
-	sent := int64(n)
+	s.sent = int64(n)
 	if err != nil || s.file == nil {
-		return sent
+		return
 	}
 	if _, err = s.file.Seek(0, io.SeekStart); err == nil {
-		n, cerr := io.CopyN(to, s.file, s.behind) // the kernel moves it
-		sent += n
-		if errors.Is(cerr, io.EOF) {
-			err = fmt.Errorf("the file of a body has lost its end: %w", cerr)
+		for left := s.behind; left > 0 && err == nil; {
+			moves()
+			var n int64
+			n, err = io.CopyN(to, s.file, min(left, spoolPart)) // the kernel moves it
+			s.sent += n
+			left -= n
 		}
 	}
 	if err != nil {
 		_ = to.Close() // the instance must not take half a body for a whole one
+		return
 	}
-	return sent
+	moves()
 }
 
 // whole reports that everything was sent; up can then be kept.

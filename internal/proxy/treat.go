@@ -97,7 +97,7 @@ func (t *turn) lead() http.HandlerFunc {
 	}
 	if most := site.traffic.Limits.Body; most > 0 && t.req.Length > most {
 		return func(w http.ResponseWriter, r *http.Request) {
-			writePage(w, r, http.StatusRequestEntityTooLarge, "The request is larger than this site takes.")
+			writePage(w, r, http.StatusRequestEntityTooLarge, tooLargeText)
 		}
 	}
 	return nil

@@ -33,7 +33,7 @@ func (p *Proxy) lead(r *http.Request) http.HandlerFunc {
 	if most := t.site.traffic.Limits.Body; most > 0 {
 		if r.ContentLength > most {
 			return func(w http.ResponseWriter, r *http.Request) {
-				writePage(w, r, http.StatusRequestEntityTooLarge, "The request is larger than this site takes.")
+				writePage(w, r, http.StatusRequestEntityTooLarge, tooLargeText)
 			}
 		}
 		r.Body = http.MaxBytesReader(nil, r.Body, most)
@@ -72,9 +72,9 @@ func (x *webExchange) routed(out *http.Request) {
 	if route.strip && route.prefix != "" {
 		out.Header.Set("X-Forwarded-Prefix", route.prefix)
 		u := *out.URL
-		u.Path, u.RawPath = strings.TrimPrefix(u.Path, route.prefix), strings.TrimPrefix(u.RawPath, route.prefix)
-		if u.Path == "" {
-			u.Path, u.RawPath = "/", ""
+		u.RawPath = stripped(u.EscapedPath(), len(route.prefix))
+		if u.Path = strings.TrimPrefix(u.Path, route.prefix); u.Path == "" {
+			u.Path = "/"
 		}
 		out.URL = &u
 	}

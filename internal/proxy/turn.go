@@ -53,10 +53,12 @@ type turn struct {
 	decoder  h1.Chunked
 	begun    bool // part of the final answer was sent
 	account  account
+	names    names
 	answerer *endpoint
 	keyed    bool // has an idempotency key
 	silent   bool // the instance is waited for, not the user
 
+	tooLarge atomic.Bool  // the body is more than the site takes
 	replying atomic.Bool  // the final answer is on its way to the user
 	deadline atomic.Int64 // end of the time of the request, unix nanoseconds; 0: there is none
 
@@ -75,6 +77,8 @@ func (t *turn) reset() {
 	t.pair = [2][]byte{}
 	t.account, t.answerer, t.keyed, t.silent = account{}, nil, false, false
 	t.replying.Store(false)
+	t.tooLarge.Store(false)
+	t.names.numbered, t.names.traced = false, false
 	t.deadline.Store(0)
 }
 
@@ -323,7 +327,7 @@ func (t *turn) try(e *endpoint) error {
 	case t.body.streams():
 		t.startUpload(up)
 	case t.body.spool != nil:
-		t.body.spool.start(up)
+		t.sendSpool(up)
 	}
 	err = t.readAnswer(up)
 	if err == nil {

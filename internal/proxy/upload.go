@@ -76,6 +76,9 @@ func (t *turn) takeChunked() error {
 	b := &t.body
 	b.decoder.Reset()
 	payload, n, done, err := b.decoder.Decode(t.in.b[t.head:t.have])
+	if err == nil {
+		err = t.fits()
+	}
 	if err != nil {
 		return err
 	}
@@ -170,6 +173,9 @@ func (t *turn) frame(s *slab, n int) (framed []byte, done bool, err error) {
 		return part, b.left == 0, nil
 	}
 	payload, used, done, err := b.decoder.Decode(part)
+	if err == nil {
+		err = t.fits()
+	}
 	if err != nil {
 		return nil, false, err
 	}

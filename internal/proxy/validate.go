@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -53,18 +54,21 @@ func checkDomains(r noon.Routing) []error {
 
 func checkPaths(r noon.Routing) []error {
 	var errs []error
-	seen := map[string]bool{}
+	seen := map[string][]noon.Path{}
 	for _, p := range r.Paths {
 		prefix := normalPrefix(p.Prefix)
+		twice := func(other noon.Path) bool { // of one revision
+			return p.Revision == nil || other.Revision == nil || *p.Revision == *other.Revision
+		}
 		switch {
 		case !strings.HasPrefix(p.Prefix, "/") || strings.ContainsAny(p.Prefix, "?#"):
 			errs = append(errs, fmt.Errorf("path %q does not begin with / or holds ? or #", p.Prefix))
 		case prefix == ownPrefix || strings.HasPrefix(prefix, ownPrefix+"/"):
 			errs = append(errs, fmt.Errorf("path %q: %s is noon's own", p.Prefix, ownPrefix))
-		case seen[prefix]:
+		case slices.ContainsFunc(seen[prefix], twice):
 			errs = append(errs, fmt.Errorf("path %q is named twice", p.Prefix))
 		}
-		seen[prefix] = true
+		seen[prefix] = append(seen[prefix], p)
 		if err := noon.ValidName(p.Service); err != nil {
 			errs = append(errs, fmt.Errorf("path %q: %w", p.Prefix, err))
 		}
