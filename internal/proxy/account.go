@@ -151,8 +151,9 @@ func (p *Proxy) settleWeb(x *webExchange, r *http.Request, seen *seenWriter, beg
 	if x.failure != nil {
 		e.Why = failureOf(x.failure)
 	}
-	if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		e.Client = a.Addr().Unmap()
+	e.Client = webRequest{r, &x.query}.Address()
+	if x.trace != "" {
+		e.TraceID = []byte(x.trace[3:35])
 	}
 	log.Write(&e)
 }

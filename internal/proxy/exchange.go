@@ -87,6 +87,7 @@ type webExchange struct {
 	repeat  bool        // may be sent again although it was sent
 	renewed bool        // was sent again already
 	id      string      // of the request
+	trace   string      // that it is part of
 	failure error       // why no instance has answered
 
 	mu       sync.Mutex

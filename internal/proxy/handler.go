@@ -18,6 +18,7 @@ import (
 const (
 	releaseHeader = "Noon-Release"
 	requestHeader = "X-Request-Id"
+	traceHeader   = "Traceparent"
 	maxRequestID  = 128
 )
 
@@ -109,6 +110,10 @@ func rewrite(r *httputil.ProxyRequest) {
 		x.id = rand.Text()
 	}
 	r.Out.Header.Set(requestHeader, x.id)
+	if x.trace = r.In.Header.Get(traceHeader); !validTraceParent([]byte(x.trace)) {
+		x.trace = string(appendTraceParent(nil))
+	}
+	r.Out.Header.Set(traceHeader, x.trace)
 }
 
 func validRequestID(id string) bool {

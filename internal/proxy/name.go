@@ -27,17 +27,22 @@ func (t *turn) number() []byte {
 	return n.id[:]
 }
 
-// traceParent begins a trace that nobody has decided to sample.
+// traceParent is the trace that begins with the request.
 func (t *turn) traceParent() []byte {
 	n := &t.names
 	if !n.traced {
 		n.traced = true
-		b := append(n.trace[:0], "00-"...)
-		b = appendHex(appendHex(b, rand.Uint64()|1), rand.Uint64()) //nolint:gosec // an id, no secret
-		b = appendHex(append(b, '-'), rand.Uint64()|1)              //nolint:gosec // the same
-		_ = append(b, "-00"...)
+		appendTraceParent(n.trace[:0])
 	}
 	return n.trace[:]
+}
+
+// appendTraceParent begins a trace that nobody has decided to sample.
+func appendTraceParent(b []byte) []byte {
+	b = append(b, "00-"...)
+	b = appendHex(appendHex(b, rand.Uint64()|1), rand.Uint64()) //nolint:gosec // an id, no secret
+	b = appendHex(append(b, '-'), rand.Uint64()|1)              //nolint:gosec // the same
+	return append(b, "-00"...)
 }
 
 // called gives the id and the trace that the request was sent on with.

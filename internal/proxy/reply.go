@@ -242,13 +242,15 @@ func (t *turn) copyLength() error {
 		first = first[:t.res.Length]
 	}
 	t.sending()
-	t.account.out = int64(len(t.out)) + t.res.Length
-	if _, err := t.writePair(&t.conn.wire, t.out, first); err != nil {
+	sent, err := t.writePair(&t.conn.wire, t.out, first)
+	t.account.out = sent
+	if err != nil {
 		return err
 	}
 	if err := t.copyBytes(t.res.Length - int64(len(first))); err != nil {
-		return err
+		return err // how much came of the rest is the kernel's knowledge
 	}
+	t.account.out += t.res.Length - int64(len(first))
 	if !surplus && !t.res.Close {
 		t.release()
 	}
