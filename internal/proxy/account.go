@@ -151,7 +151,10 @@ func (p *Proxy) settleWeb(x *webExchange, r *http.Request, seen *seenWriter, beg
 	if x.failure != nil {
 		e.Why = failureOf(x.failure)
 	}
-	e.Client = webRequest{r, &x.query}.Address()
+	e.Client = webRequest{Request: r, query: &x.query}.Address()
+	if e.Retries = x.retries; x.endpoint != nil {
+		e.Instance = x.endpoint.ID
+	}
 	if x.trace != "" {
 		e.TraceID = []byte(x.trace[3:35])
 	}

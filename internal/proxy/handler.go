@@ -54,7 +54,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 	defer cancel(nil)
 	x := &webExchange{cancel: cancel, writer: http.NewResponseController(w)}
 	x.proxy, x.ender, x.in = p, x, r
-	x.query = query{host: normalHost(r.Host), path: r.URL.Path, asked: webRequest{r, &x.query}}
+	x.query = query{host: normalHost(r.Host), path: r.URL.Path, asked: webRequest{r, &x.query, r.Header["Cookie"]}}
 	readCookies(r.Header, &x.query)
 	if token := r.Header.Get(previewHeader); token != "" {
 		x.query.preview = token

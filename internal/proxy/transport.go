@@ -108,8 +108,10 @@ func (p *Proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 				return nil, err
 			}
 			tried = append(tried, e)
+			x.retries++
 			continue
 		}
+		x.target.site = t.site
 		if err := p.wait(r.Context(), &x.exchange, t, snap, v, &limit, len(tried) > 0); err != nil {
 			return nil, err
 		}

@@ -106,12 +106,16 @@ func (t *turn) lead() http.HandlerFunc {
 // webRequest tells segments of a request that net/http has read.
 type webRequest struct {
 	*http.Request
-	query *query
+	query   *query
+	cookies []string // as they came: noon's own are taken out
 }
 
 // Header implements rules.Request.
 func (r webRequest) Header(name string) ([]byte, bool) {
 	values := r.Request.Header.Values(name)
+	if name == "cookie" {
+		values = r.cookies
+	}
 	if len(values) == 0 {
 		return nil, false
 	}

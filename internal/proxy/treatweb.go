@@ -44,20 +44,26 @@ func (p *Proxy) lead(r *http.Request) http.HandlerFunc {
 // treatRequest makes the request what the site wants its instances to be sent.
 // Its endpoint is not known yet.
 func (x *webExchange) treatRequest(r *httputil.ProxyRequest) {
-	r.SetXForwarded()
 	for name := range r.Out.Header {
-		if strings.HasPrefix(name, "Noon-") || name == "X-Real-Ip" || name == "Forwarded" {
+		if strings.HasPrefix(name, "Noon-") || strings.HasPrefix(name, "X-Forwarded-") || name == "X-Real-Ip" || name == "Forwarded" {
 			r.Out.Header.Del(name)
 		}
 	}
+	r.SetXForwarded()
 }
 
 // routed completes the request once it is known where it goes.
 func (x *webExchange) routed(out *http.Request) {
 	site, route := x.target.site, x.target.route
 	out.Header = out.Header.Clone()
-	if o := (webRequest{x.in, &x.query}).origin(); o.Trusted {
+	if o := (webRequest{Request: x.in, query: &x.query}).origin(); o.Trusted {
 		out.Header.Set("X-Forwarded-For", string(o.AppendFor(nil)))
+		if proto := x.in.Header.Get("X-Forwarded-Proto"); proto == "https" || proto == "http" {
+			out.Header.Set("X-Forwarded-Proto", proto)
+		}
+		if host := x.in.Header.Get("X-Forwarded-Host"); host != "" {
+			out.Header.Set("X-Forwarded-Host", host)
+		}
 	}
 	if !site.rules.Request.Empty() {
 		for name := range out.Header {
