@@ -66,7 +66,8 @@ type RoutedEndpoint struct {
 	EndpointStatus
 	Address string        `json:"address"`
 	Drain   time.Duration `json:"drain"`
-	Avoided bool          `json:"avoided"` // it could not be reached a moment ago: others are preferred
+	Avoided bool          `json:"avoided"`        // it could not be reached a moment ago: others are preferred
+	Sick    string        `json:"sick,omitempty"` // why it does not answer its health check; "": it does, or is not asked
 }
 
 // RoutedSegment is a segment without what its users could be known by.

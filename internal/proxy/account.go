@@ -105,7 +105,7 @@ func (t *turn) write(log *meter.Log, series *meter.Series, took time.Duration) {
 	e := meter.Entry{
 		Time: a.begin, Method: t.req.Method, Host: t.req.Host, Path: t.req.Path, Query: t.req.Query, Protocol: "HTTP/1.1",
 		Status: a.status, In: a.in, Out: a.out, Took: took, Key: series.Key(), Retries: a.retries, Failed: a.failed, Why: a.why,
-		Client: t.origin().Client, UserAgent: t.req.Value(h1.UserAgent), RequestID: t.req.Value(h1.RequestID),
+		Client: t.origin().Client, UserAgent: t.req.Value(h1.UserAgent),
 	}
 	if t.req.Minor == 0 {
 		e.Protocol = "HTTP/1.0"
@@ -116,9 +116,7 @@ func (t *turn) write(log *meter.Log, series *meter.Series, took time.Duration) {
 	if t.answerer != nil {
 		e.Instance = t.answerer.ID
 	}
-	if trace := t.req.Value(h1.TraceParent); validTraceParent(trace) {
-		e.TraceID = trace[3:35]
-	}
+	e.RequestID, e.TraceID = t.called()
 	log.Write(&e)
 }
 
@@ -148,13 +146,17 @@ func (p *Proxy) settleWeb(x *webExchange, r *http.Request, seen *seenWriter, beg
 	e := meter.Entry{
 		Time: begin, Method: []byte(r.Method), Host: []byte(r.Host), Path: []byte(r.URL.EscapedPath()), Query: []byte(r.URL.RawQuery), Protocol: r.Proto,
 		Status: seen.status, In: max(r.ContentLength, 0), Out: seen.bytes, Took: took, Key: series.Key(),
-		UserAgent: []byte(r.UserAgent()), RequestID: []byte(r.Header.Get(requestHeader)), Failed: x.failure != nil,
+		UserAgent: []byte(r.UserAgent()), RequestID: []byte(x.id), Failed: x.failure != nil,
 	}
 	if x.failure != nil {
 		e.Why = failureOf(x.failure)
 	}
-	if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		e.Client = a.Addr().Unmap()
+	e.Client = webRequest{Request: r, query: &x.query}.Address()
+	if e.Retries = x.retries; x.endpoint != nil {
+		e.Instance = x.endpoint.ID
+	}
+	if x.trace != "" {
+		e.TraceID = []byte(x.trace[3:35])
 	}
 	log.Write(&e)
 }

@@ -27,10 +27,10 @@ type endpoint struct {
 	work   gauge
 	served atomic.Int64
 	failed atomic.Int64
-	avoid  atomic.Int64 // unix nanoseconds until which others are preferred
-	sick   atomic.Bool  // it does not answer its health check
-	row    atomic.Int32 // failures since it last answered
-	begun  atomic.Int64 // unix nanoseconds since which it takes its part
+	avoid  atomic.Int64           // unix nanoseconds until which others are preferred
+	sick   atomic.Pointer[string] // why it does not answer its health check; nil: it does
+	row    atomic.Int32           // failures since it last answered
+	begun  atomic.Int64           // unix nanoseconds since which it takes its part
 
 	mark   []byte          // the field that tells users the release
 	pool   *pool           // connections for HTTP/1.1
@@ -85,7 +85,7 @@ func (e *endpoint) stumbles(reached bool) {
 }
 
 // well reports whether requests should come, as far as is known.
-func (e *endpoint) well(now int64) bool { return e.avoid.Load() < now && !e.sick.Load() }
+func (e *endpoint) well(now int64) bool { return e.avoid.Load() < now && e.sick.Load() == nil }
 
 // cold reports, by chance, that another should be taken.
 func (e *endpoint) cold(now int64) bool {

@@ -85,6 +85,10 @@ type webExchange struct {
 	writer  *http.ResponseController
 	body    *replayBody // nil: the request has none
 	repeat  bool        // may be sent again although it was sent
+	renewed bool        // was sent again already
+	retries int         // instances that were tried in vain
+	id      string      // of the request
+	trace   string      // that it is part of
 	failure error       // why no instance has answered
 
 	mu       sync.Mutex

@@ -1,7 +1,11 @@
 package proxy
 
 import (
+	"context"
+	"errors"
 	"io"
+	"net/netip"
+	"time"
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/proxy/meter"
@@ -115,3 +119,127 @@ func (c *Claims) InFlight(r noon.Revision) int64 {
 
 // Meter is where the proxy counts.
 func (p *Proxy) Meter() *meter.Registry { return &p.meter }
+
+// ReadIntroduction reads a header of the PROXY protocol.
+func ReadIntroduction(r io.Reader) (netip.AddrPort, error) { return readIntroduction(r) }
+
+// Stripped is a path without the first n bytes.
+func Stripped(raw string, n int) string { return stripped(raw, n) }
+
+// Queue is what lets requests wait.
+type Queue struct{ queue }
+
+// Wait waits for a call.
+func (q *Queue) Wait(ctx context.Context, most int, limit time.Duration) error {
+	return q.await(ctx, q.enter(most), limit)
+}
+
+// Call lets the first go on.
+func (q *Queue) Call() bool { return q.call() }
+
+// Open lets everybody go on.
+func (q *Queue) Open() { q.queue.open() }
+
+// Length is how many wait.
+func (q *Queue) Length() int { return lengthOf(&q.queue) }
+
+// What a request that waits is told.
+var (
+	ErrNoRoom = errNoRoom
+	ErrWaited = errWaited
+)
+
+// Budget is what is left for second tries.
+type Budget struct{ budget }
+
+// Earn pays in for a request.
+func (b *Budget) Earn(percent int) { b.earn(percent) }
+
+// Spend pays for a second try.
+func (b *Budget) Spend() bool { return b.spend() }
+
+// Ward is an endpoint for what is known of its health.
+type Ward struct{ e endpoint }
+
+// NewWard makes an endpoint that began at a time.
+func NewWard(begun time.Time) *Ward {
+	w := &Ward{}
+	w.e.begun.Store(begun.UnixNano())
+	return w
+}
+
+// Stumble, Answer, FallSick and Heal are what happens to it.
+func (w *Ward) Stumble(reached bool) { w.e.stumbles(reached) }
+func (w *Ward) Answer()              { w.e.answers() }
+func (w *Ward) FallSick() bool       { return w.e.fallSick(errors.New("it is sick")) }
+func (w *Ward) Heal() bool           { return w.e.heal() }
+
+// Well, Cold and Ailment are what is known of it at a time.
+func (w *Ward) Well(at time.Time) bool { return w.e.well(at.UnixNano()) }
+func (w *Ward) Cold(at time.Time) bool { return w.e.cold(at.UnixNano()) }
+func (w *Ward) Ailment() string        { return w.e.ailment() }
+
+// Hosts is a snapshot of sites of which only the host names and paths count.
+type Hosts struct {
+	snap *snapshot
+	of   map[string]*siteView
+}
+
+// NewHosts makes one without sites.
+func NewHosts() *Hosts { return &Hosts{newSnapshot(), map[string]*siteView{}} }
+
+// With gives one in which a site has other domains and paths; without paths it
+// is removed.
+func (h *Hosts) With(key string, domains, paths []string) *Hosts {
+	next := &Hosts{of: map[string]*siteView{}}
+	for k, v := range h.of {
+		next.of[k] = v
+	}
+	var after *siteView
+	if len(paths) > 0 {
+		after = &siteView{key: key, hosts: normalHosts(domains)}
+		for _, p := range paths {
+			after.prefixes = append(after.prefixes, normalPrefix(p))
+		}
+	}
+	next.snap = h.snap.with(h.of[key], after)
+	if next.of[key] = after; after == nil {
+		delete(next.of, key)
+	}
+	return next
+}
+
+// Find is the site of a request; "" if there is none.
+func (h *Hosts) Find(host, path string) string {
+	table := h.snap.table(normalHost(host))
+	if table == nil {
+		return ""
+	}
+	v, ok := table.paths.find(path)
+	if !ok {
+		return ""
+	}
+	return v.key
+}
+
+// FindPrefix is the longest prefix of whole segments that a path begins with.
+func FindPrefix(all []string, path string) (string, bool) {
+	var t prefixes[string]
+	for _, p := range all {
+		t.add(normalPrefix(p), p)
+	}
+	return t.find(path)
+}
+
+// Crowded is how many requests of a site wait for a place.
+func (p *Proxy) Crowded(site noon.Site) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return lengthOf(&p.sites[site].crowd.queue)
+}
+
+func lengthOf(q *queue) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.waiting
+}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 const (
 	releaseHeader = "Noon-Release"
 	requestHeader = "X-Request-Id"
+	traceHeader   = "Traceparent"
 	maxRequestID  = 128
 )
 
@@ -24,6 +26,9 @@ const (
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.active.add(1)
 	defer p.active.add(-1)
+	if r.TLS == nil && r.Context().Value(secureKey{}) != nil {
+		r.TLS = &tls.ConnectionState{}
+	}
 	if p.draining.Load() && r.Header.Get("Upgrade") == "" {
 		// Tells the client that the next request needs a new connection, which is
 		// then the successor's. This one stays open until the client has seen it.
@@ -49,7 +54,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 	defer cancel(nil)
 	x := &webExchange{cancel: cancel, writer: http.NewResponseController(w)}
 	x.proxy, x.ender, x.in = p, x, r
-	x.query = query{host: normalHost(r.Host), path: r.URL.Path, asked: webRequest{r, &x.query}}
+	x.query = query{host: normalHost(r.Host), path: r.URL.Path, asked: webRequest{r, &x.query, r.Header["Cookie"]}}
 	readCookies(r.Header, &x.query)
 	if token := r.Header.Get(previewHeader); token != "" {
 		x.query.preview = token
@@ -99,10 +104,16 @@ func rewrite(r *httputil.ProxyRequest) {
 	r.Out.URL.Host = r.In.Host // RoundTrip puts the endpoint's address
 	r.Out.URL.RawQuery = r.In.URL.RawQuery
 	r.Out.Host = r.In.Host
-	exchangeOf(r.In.Context()).treatRequest(r)
-	if id := r.In.Header.Get(requestHeader); !validRequestID(id) {
-		r.Out.Header.Set(requestHeader, rand.Text())
+	x := exchangeOf(r.In.Context())
+	x.treatRequest(r)
+	if x.id = r.In.Header.Get(requestHeader); !validRequestID(x.id) {
+		x.id = rand.Text()
 	}
+	r.Out.Header.Set(requestHeader, x.id)
+	if x.trace = r.In.Header.Get(traceHeader); !validTraceParent([]byte(x.trace)) {
+		x.trace = string(appendTraceParent(nil))
+	}
+	r.Out.Header.Set(traceHeader, x.trace)
 }
 
 func validRequestID(id string) bool {

@@ -3,10 +3,8 @@ package proxy
 import (
 	"bytes"
 	"encoding/hex"
-	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -127,11 +125,10 @@ func (t *turn) appendRequest(b []byte) []byte {
 		b = appendField(b, f)
 	}
 	if !identified {
-		b = t.proxy.ids.append(append(b, "X-Request-Id: "...))
-		b = append(b, "\r\n"...)
+		b = append(append(append(b, "X-Request-Id: "...), t.number()...), "\r\n"...)
 	}
 	if !traced {
-		b = appendTraceParent(b)
+		b = append(append(append(b, "traceparent: "...), t.traceParent()...), "\r\n"...)
 	}
 	b = t.appendOrigin(b)
 	if strip := t.target.route.prefix; t.target.route.strip && strip != "" {
@@ -167,20 +164,39 @@ func (t *turn) appendTarget(b []byte) []byte {
 
 // appendStripped writes the target without the prefix of its route.
 func (t *turn) appendStripped(b []byte) []byte {
-	rest := t.query.path[len(t.target.route.prefix):]
-	if raw, ok := bytes.CutPrefix(t.req.Path, []byte(t.target.route.prefix)); ok {
-		rest = view(raw)
-	} else {
-		rest = (&url.URL{Path: rest}).EscapedPath() // the prefix was written in another way
-	}
-	if rest == "" {
-		rest = "/"
-	}
-	b = append(b, rest...)
+	b = append(b, stripped(view(t.req.Path), len(t.target.route.prefix))...)
 	if t.req.Query != nil {
 		b = append(append(b, '?'), t.req.Query...)
 	}
 	return b
+}
+
+// stripped gives a path as it was sent without its first n bytes, counted as
+// instances would read them: %61 is one. What is left begins with a slash.
+func stripped(raw string, n int) string {
+	for ; n > 0 && raw != ""; n-- {
+		if escaped(raw) {
+			raw = raw[2:]
+		}
+		raw = raw[1:]
+	}
+	switch {
+	case raw == "":
+		return "/"
+	case raw[0] != '/' && escaped(raw):
+		return "/" + raw[3:] // it was written %2F
+	}
+	return raw
+}
+
+// escaped reports that a text begins with a byte written as %XX.
+func escaped(s string) bool {
+	var c [1]byte
+	if len(s) < 3 || s[0] != '%' {
+		return false
+	}
+	_, err := hex.Decode(c[:], []byte(s[1:3]))
+	return err == nil
 }
 
 // appendFraming ends the head: how long the body is, and what becomes of the
@@ -228,41 +244,4 @@ func (c *userConn) forwarded() []byte {
 		c.from = []byte("X-Forwarded-For: " + ip + "\r\nX-Forwarded-Proto: " + c.scheme() + "\r\n")
 	}
 	return c.from
-}
-
-// validTraceParent checks the form of W3C Trace Context, section 3.2.
-func validTraceParent(v []byte) bool {
-	const form = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-	if len(v) < len(form) || v[0] == 'f' && v[1] == 'f' || v[0] == '0' && v[1] == '0' && len(v) > len(form) {
-		return false
-	}
-	for i := range len(form) {
-		c := v[i]
-		if form[i] == '-' {
-			if c != '-' {
-				return false
-			}
-			continue
-		}
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return len(bytes.Trim(v[3:35], "0")) > 0 && len(bytes.Trim(v[36:52], "0")) > 0
-}
-
-// appendTraceParent begins a trace that nobody has decided to sample.
-func appendTraceParent(b []byte) []byte {
-	b = append(b, "traceparent: 00-"...)
-	b = appendHex(appendHex(b, rand.Uint64()|1), rand.Uint64()) //nolint:gosec // an id, no secret
-	b = appendHex(append(b, '-'), rand.Uint64()|1)              //nolint:gosec // the same
-	return append(b, "-00\r\n"...)
-}
-
-func appendHex(b []byte, v uint64) []byte {
-	const digits = "0123456789abcdef"
-	for shift := 60; shift >= 0; shift -= 4 {
-		b = append(b, digits[v>>shift&15])
-	}
-	return b
 }

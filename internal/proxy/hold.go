@@ -60,12 +60,13 @@ func (p *Proxy) park(ctx context.Context, site *siteView, snap *snapshot) error 
 	}
 	site.state.held.Add(1)
 	defer site.state.held.Add(-1)
+	left := limit
 	if until := site.hold.Until; !until.IsZero() {
-		limit = min(limit, time.Until(until))
+		left = min(limit, time.Until(until))
 	}
-	err := q.await(ctx, w, limit)
-	if errors.Is(err, errWaited) && site.hold.Over(time.Now()) {
-		return nil // it has ended by itself
+	err := q.await(ctx, w, left)
+	if errors.Is(err, errWaited) && left < limit {
+		return nil // it has ended by itself; if not by all clocks, it is waited for once more
 	}
 	return err
 }

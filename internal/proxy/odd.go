@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"strconv"
@@ -66,6 +67,9 @@ func (t *turn) serve(handler http.HandlerFunc) outcome {
 		return t.refuse(&h1.Error{Status: http.StatusBadRequest, Reason: "The request can not be read."})
 	}
 	r.RemoteAddr = t.conn.RemoteAddr().String()
+	if t.conn.secure {
+		r.TLS = &tls.ConnectionState{}
+	}
 	answer := &page{header: http.Header{}}
 	handler(answer, r)
 	return t.sendPage(answer, t.req.Length == 0)
@@ -169,9 +173,12 @@ const endedText = "The instance that worked on this request had to stop. Please 
 // failureText is the answer to a request that no instance has answered.
 func failureText(err error) (int, string) {
 	var refused *refusal
+	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &refused):
 		return refused.page()
+	case errors.Is(err, errTooLarge), errors.As(err, &large):
+		return http.StatusRequestEntityTooLarge, tooLargeText
 	case errors.Is(err, errNoEndpoint):
 		return http.StatusServiceUnavailable, "The application is not ready. Please try again in a moment."
 	case errors.Is(err, errNoRoom), errors.Is(err, errWaited):

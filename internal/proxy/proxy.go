@@ -46,6 +46,9 @@ type Limits struct {
 	Stop      time.Duration // for requests in flight when Run's context ends
 	Linger    time.Duration // for what is left in a proxy that has a successor
 	Start     time.Duration // for a successor to become ready
+	// Connections is how many connections of users are open at a time; the
+	// default is a third of the files that the process may open.
+	Connections int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -63,6 +66,9 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Start, 10*time.Second)
 	if l.HoldMost == 0 {
 		l.HoldMost = 1000
+	}
+	if l.Connections == 0 {
+		l.Connections = usualConnections()
 	}
 	return l
 }
@@ -107,6 +113,7 @@ type Proxy struct {
 	listeners []namedListener
 	control   *net.UnixListener
 	users     users
+	checkups  health
 	parts     *server       // noon's own
 	private   *server       // control of a proxy that has a successor
 	over      chan struct{} // closed once a successor has taken over
@@ -147,6 +154,7 @@ func Open(cfg Config) (*Proxy, error) {
 	}
 	p.seed, p.nowhere = maphash.MakeSeed(), p.meter.Series(meter.Key{})
 	p.sweeper.start, p.users.broken = time.Now(), make(chan error, 1)
+	p.users.seats.open(p.limits.Connections)
 	p.reverse = p.newReverse()
 	p.web = handOff{server: p.newWeb(), conns: make(chan net.Conn), done: make(chan struct{})}
 	if err := p.open(); err != nil {
@@ -322,6 +330,7 @@ func (p *Proxy) sweep() func() {
 	var wg sync.WaitGroup
 	wg.Go(func() { p.sweeper.run(ctx, p.pools) })
 	wg.Go(func() { p.forgetSeries(ctx) })
+	wg.Go(func() { p.checkHealth(ctx) })
 	wg.Go(func() {
 		if err := p.certs.Run(ctx); err != nil {
 			p.log.Error("certificates", "err", err)

@@ -27,7 +27,7 @@ func (t *turn) readAnswer(up *upConn) error {
 	t.conn.slabs.put(t.ans)
 	t.ans = nil
 	if !t.body.streams() { // else the upload has a limit of its own
-		t.conn.within(t.firstByte())
+		t.within(t.firstByte())
 	}
 	s, n, err := up.await()
 	if err != nil {
@@ -113,11 +113,13 @@ func (t *turn) appendStatus(b []byte) []byte {
 
 // reply sends the answer that has begun to the user.
 func (t *turn) reply() outcome {
+	t.replying.Store(true)
 	if t.res.Status == http.StatusSwitchingProtocols {
 		return t.tunnel()
 	}
 	if isEventStream(view(t.res.Value(h1.ContentType))) {
 		t.becomeStream()
+		t.deadline.Store(0)
 		if t.chunked() {
 			t.soften()
 		}
@@ -146,6 +148,8 @@ func (t *turn) cutBy(err error) meter.Failure {
 	switch {
 	case t.ended:
 		return meter.Ended
+	case t.conn.due.Load() == expired && (t.silent || t.overdue()):
+		return meter.Timeout
 	case t.conn.due.Load() == expired:
 		return meter.ClientSlow
 	case errors.Is(err, io.ErrUnexpectedEOF):
@@ -172,7 +176,7 @@ func (t *turn) sendReply(how *outcome) error {
 	t.out = t.appendReply(t.out[:0], *how == over)
 	switch {
 	case t.req.Head || t.res.Length == 0:
-		t.conn.within(writeLimit)
+		t.sending()
 		t.account.out = int64(len(t.out))
 		if _, err := t.conn.Write(t.out); err != nil {
 			return err
@@ -238,14 +242,16 @@ func (t *turn) copyLength() error {
 	if surplus {
 		first = first[:t.res.Length]
 	}
-	t.conn.within(writeLimit)
-	t.account.out = int64(len(t.out)) + t.res.Length
-	if _, err := t.writePair(&t.conn.wire, t.out, first); err != nil {
+	t.sending()
+	sent, err := t.writePair(&t.conn.wire, t.out, first)
+	t.account.out = sent
+	if err != nil {
 		return err
 	}
 	if err := t.copyBytes(t.res.Length - int64(len(first))); err != nil {
-		return err
+		return err // how much came of the rest is the kernel's knowledge
 	}
+	t.account.out += t.res.Length - int64(len(first))
 	if !surplus && !t.res.Close {
 		t.release()
 	}
@@ -254,15 +260,16 @@ func (t *turn) copyLength() error {
 
 // copyBytes moves exactly left bytes from the instance to the user.
 func (t *turn) copyBytes(left int64) error {
-	if left >= spliceFrom && t.up.plain && t.conn.plain {
+	// The kernel does not tell who of the two it waits for.
+	if left >= spliceFrom && t.up.plain && t.conn.plain && t.target.site.traffic.Limits.Idle == 0 {
 		return t.splice(left)
 	}
 	for left > 0 {
-		t.conn.within(0)
+		t.awaitRest()
 		n, err := t.up.Read(t.ans.room(0)[:min(left, int64(len(t.ans.room(0))))])
 		if n > 0 {
 			left -= int64(n)
-			t.conn.within(writeLimit)
+			t.sending()
 			if _, werr := t.conn.Write(t.ans.b[:n]); werr != nil {
 				return werr
 			}
@@ -283,7 +290,7 @@ func (t *turn) splice(left int64) error {
 	part := io.LimitedReader{R: t.up.Conn}
 	for left > 0 {
 		part.N = min(left, spliceMost)
-		t.conn.within(writeLimit)
+		t.sending()
 		n, err := user.ReadFrom(&part)
 		left -= n
 		if err != nil {
@@ -317,7 +324,7 @@ func (t *turn) copyChunked() error {
 			return nil
 		}
 		at = spare
-		t.conn.within(0)
+		t.awaitRest()
 		if n, err = t.up.Read(t.ans.room(at)); n == 0 && err != nil {
 			return noEnd(err)
 		}
@@ -334,7 +341,7 @@ func (t *turn) copyUntilClose() error {
 		}
 		var err error
 		at = spare
-		t.conn.within(0)
+		t.awaitRest()
 		n, err = t.up.Read(t.ans.room(at))
 		if n == 0 && errors.Is(err, io.EOF) {
 			return t.sendPart(at, 0, true)
@@ -361,7 +368,7 @@ func (t *turn) sendPart(at, n int, last bool) error {
 	if len(t.out)+len(part) == 0 {
 		return nil
 	}
-	t.conn.within(writeLimit)
+	t.sending()
 	sent, err := t.writePair(&t.conn.wire, t.out, part)
 	t.account.out += sent
 	t.out = t.out[:0]

@@ -52,13 +52,12 @@ func (p *Proxy) handshake(conn net.Conn) {
 	_ = conn.SetDeadline(time.Now().Add(p.limits.Header)) // closed: the handshake tells
 	if err := c.HandshakeContext(context.Background()); err != nil {
 		p.log.Debug("tls handshake", "remote", conn.RemoteAddr().String(), "err", err)
-		_ = conn.Close() // nothing was said
-		p.users.open.add(-1)
-		p.users.conns.Done()
+		p.turnAway(conn)
 		return
 	}
 	_ = conn.SetDeadline(time.Time{}) // closed: the next use tells
 	if c.ConnectionState().NegotiatedProtocol == "h2" {
+		p.users.begun(conn)
 		p.handToWeb(c)
 		return
 	}
@@ -133,10 +132,16 @@ func (p *Proxy) newWeb() *http.Server {
 	s.Protocols.SetHTTP1(true)
 	s.Protocols.SetHTTP2(true)
 	s.Protocols.SetUnencryptedHTTP2(true)
+	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if begun, ok := c.(*begunConn); ok && begun.secure {
+			return context.WithValue(ctx, secureKey{}, true)
+		}
+		return ctx
+	}
 	s.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateClosed || state == http.StateHijacked {
 			p.users.open.add(-1)
-			p.users.conns.Done()
+			p.users.gone()
 		}
 	}
 	return s
@@ -149,7 +154,7 @@ func (p *Proxy) handToWeb(c net.Conn) {
 	case <-p.web.done:
 		_ = c.Close() // the proxy ends
 		p.users.open.add(-1)
-		p.users.conns.Done()
+		p.users.gone()
 	}
 }
 
@@ -159,7 +164,7 @@ func (t *turn) toWeb() outcome {
 	rest := bytes.Clone(t.in.b[:t.have])
 	c.within(0)
 	c.proxy.sweeper.remove(c)
-	c.proxy.handToWeb(&begunConn{c.Conn, headThen{rest, c.Conn}})
+	c.proxy.handToWeb(&begunConn{c.Conn, headThen{rest, c.Conn}, c.RemoteAddr(), c.secure})
 	return passed
 }
 
@@ -182,8 +187,16 @@ func (h *headThen) Read(p []byte) (int, error) {
 // begunConn is a connection whose beginning was read.
 type begunConn struct {
 	net.Conn
-	from headThen
+	from   headThen
+	peer   net.Addr
+	secure bool // it came over TLS, which net/http does not see
 }
+
+// secureKey marks the requests of such a connection.
+type secureKey struct{}
+
+// RemoteAddr is who the connection is from.
+func (c *begunConn) RemoteAddr() net.Addr { return c.peer }
 
 // Read implements net.Conn.
 func (c *begunConn) Read(p []byte) (int, error) { return c.from.Read(p) }

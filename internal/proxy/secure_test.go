@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/proxy"
@@ -117,5 +118,77 @@ func TestH2C(t *testing.T) {
 				t.Errorf("http2 %v: %q %v %v", http2, body, res.Trailer, err)
 			}
 		}
+	}
+}
+
+// TestSecureToH2C: over TLS and HTTP/1.1 to an instance that speaks HTTP/2
+// alone; the request is known to be secure, and is not redirected for ever.
+func TestSecureToH2C(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprint(w, r.Proto, " ", r.Header.Get("X-Forwarded-Proto"))
+	}))
+	s.Config.Protocols = &http.Protocols{}
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Start()
+	t.Cleanup(s.Close)
+	r := overTLS(routing(1, 1, s.Listener.Addr().String()), func(s *noon.TLS) { s.Redirect = true })
+	r.Endpoints[0].Protocol = noon.H2C
+	_, _, c := securely(t, r, "h1")
+	for range 2 {
+		if a := get(t, c, "https://shop.example.com/"); a.body != "HTTP/2.0 https" {
+			t.Errorf("%+v", a)
+		}
+	}
+}
+
+// TestPreviewCookieIsSecure: what was given over TLS is never sent without.
+func TestPreviewCookieIsSecure(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range []string{"h1", "h2"} {
+		r := overTLS(routing(1, 1, backend(t, says("ok"))))
+		r.Previews = []noon.Preview{{Token: "secret", Revision: rev(1)}}
+		p, _, c := securely(t, r, protocol)
+		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		for url, want := range map[string]bool{"https://shop.example.com": true, p.url: false} {
+			cl := c
+			if !want {
+				cl = client(t)
+			}
+			a := get(t, cl, url+"/.noon/preview/secret", withHost("shop.example.com"))
+			if cookie := a.header.Get("Set-Cookie"); strings.Contains(cookie, "; Secure") != want || cookie == "" {
+				t.Errorf("%s %s: %q", protocol, url, cookie)
+			}
+		}
+	}
+}
+
+// TestEndWhileBeginning: connections that have not got to HTTP do not hold up
+// the end of the proxy.
+func TestEndWhileBeginning(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	p, err := proxy.Open(proxy.Config{Dir: dir, Listen: []string{"tls:127.0.0.1:0", "proxy:127.0.0.1:0"}, Control: dir + "/p.sock", Limits: proxy.Limits{Header: time.Hour, Stop: time.Millisecond}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	for _, a := range p.Addrs() {
+		conn, err := net.Dial("tcp", a.String()) //nolint:noctx // it is there
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+	c := proxy.NewClient(dir + "/p.sock")
+	eventually(t, "both are accepted", func() bool {
+		tr, err := c.Traffic(t.Context(), 100*time.Millisecond)
+		return err == nil && tr.Connections == 2
+	})
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

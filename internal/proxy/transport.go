@@ -95,6 +95,9 @@ func (p *Proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	for {
 		e, t, snap, v := p.claim(&x.query, tried)
 		if v == claimed {
+			if len(tried) == 0 && !x.renewed {
+				t.site.state.budget.earn(t.site.traffic.Replay.Budget)
+			}
 			x.take(e, t)
 			res, err := p.try(x, e, r)
 			if err == nil {
@@ -105,8 +108,10 @@ func (p *Proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 				return nil, err
 			}
 			tried = append(tried, e)
+			x.retries++
 			continue
 		}
+		x.target.site = t.site
 		if err := p.wait(r.Context(), &x.exchange, t, snap, v, &limit, len(tried) > 0); err != nil {
 			return nil, err
 		}
@@ -129,7 +134,7 @@ func (p *Proxy) try(x *webExchange, e *endpoint, r *http.Request) (*http.Respons
 		out.Body = reader
 	}
 	transport, sent := e.kept, new(firstWrite)
-	if !x.repeat {
+	if !x.repeat || x.renewed {
 		transport = e.once
 		out = *out.WithContext(httptrace.WithClientTrace(r.Context(), sent.trace()))
 	}
@@ -184,10 +189,14 @@ func (p *Proxy) another(x *webExchange, e *endpoint, r *http.Request, err error)
 		e.stumbles(false)
 		return true
 	case errors.As(err, &timeout) && timeout.Timeout():
+		e.stumbles(true)
 		return false
-	case x.repeat && connectionLost(err):
-		x.repeat = false // once
-		return true
+	case connectionLost(err):
+		e.stumbles(true)
+		if x.repeat && !x.renewed { // once
+			x.renewed = x.target.site.state.budget.spend()
+			return x.renewed
+		}
 	}
 	return false
 }

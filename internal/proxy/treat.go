@@ -115,7 +115,7 @@ func (t *turn) lead() http.HandlerFunc {
 	}
 	if most := site.traffic.Limits.Body; most > 0 && t.req.Length > most {
 		return func(w http.ResponseWriter, r *http.Request) {
-			writePage(w, r, http.StatusRequestEntityTooLarge, "The request is larger than this site takes.")
+			writePage(w, r, http.StatusRequestEntityTooLarge, tooLargeText)
 		}
 	}
 	return nil
@@ -124,12 +124,16 @@ func (t *turn) lead() http.HandlerFunc {
 // webRequest tells segments of a request that net/http has read.
 type webRequest struct {
 	*http.Request
-	query *query
+	query   *query
+	cookies []string // as they came: noon's own are taken out
 }
 
 // Header implements rules.Request.
 func (r webRequest) Header(name string) ([]byte, bool) {
 	values := r.Request.Header.Values(name)
+	if name == "cookie" {
+		values = r.cookies
+	}
 	if len(values) == 0 {
 		return nil, false
 	}

@@ -36,7 +36,7 @@ func (p *Proxy) lead(r *http.Request) http.HandlerFunc {
 	if most := t.site.traffic.Limits.Body; most > 0 {
 		if r.ContentLength > most {
 			return func(w http.ResponseWriter, r *http.Request) {
-				writePage(w, r, http.StatusRequestEntityTooLarge, "The request is larger than this site takes.")
+				writePage(w, r, http.StatusRequestEntityTooLarge, tooLargeText)
 			}
 		}
 		r.Body = http.MaxBytesReader(nil, r.Body, most)
@@ -47,20 +47,26 @@ func (p *Proxy) lead(r *http.Request) http.HandlerFunc {
 // treatRequest makes the request what the site wants its instances to be sent.
 // Its endpoint is not known yet.
 func (x *webExchange) treatRequest(r *httputil.ProxyRequest) {
-	r.SetXForwarded()
 	for name := range r.Out.Header {
-		if strings.HasPrefix(name, "Noon-") || name == "X-Real-Ip" || name == "Forwarded" {
+		if strings.HasPrefix(name, "Noon-") || strings.HasPrefix(name, "X-Forwarded-") || name == "X-Real-Ip" || name == "Forwarded" {
 			r.Out.Header.Del(name)
 		}
 	}
+	r.SetXForwarded()
 }
 
 // routed completes the request once it is known where it goes.
 func (x *webExchange) routed(out *http.Request) {
 	site, route := x.target.site, x.target.route
 	out.Header = out.Header.Clone()
-	if o := (webRequest{x.in, &x.query}).origin(); o.Trusted {
+	if o := (webRequest{Request: x.in, query: &x.query}).origin(); o.Trusted {
 		out.Header.Set("X-Forwarded-For", string(o.AppendFor(nil)))
+		if proto := x.in.Header.Get("X-Forwarded-Proto"); proto == "https" || proto == "http" {
+			out.Header.Set("X-Forwarded-Proto", proto)
+		}
+		if host := x.in.Header.Get("X-Forwarded-Host"); host != "" {
+			out.Header.Set("X-Forwarded-Host", host)
+		}
 	}
 	if !site.rules.Request.Empty() {
 		for name := range out.Header {
@@ -75,9 +81,9 @@ func (x *webExchange) routed(out *http.Request) {
 	if route.strip && route.prefix != "" {
 		out.Header.Set("X-Forwarded-Prefix", route.prefix)
 		u := *out.URL
-		u.Path, u.RawPath = strings.TrimPrefix(u.Path, route.prefix), strings.TrimPrefix(u.RawPath, route.prefix)
-		if u.Path == "" {
-			u.Path, u.RawPath = "/", ""
+		u.RawPath = stripped(u.EscapedPath(), len(route.prefix))
+		if u.Path = strings.TrimPrefix(u.Path, route.prefix); u.Path == "" {
+			u.Path = "/"
 		}
 		out.URL = &u
 	}

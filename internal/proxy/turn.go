@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/noon-deploy/noon/internal/proxy/h1"
@@ -52,8 +53,14 @@ type turn struct {
 	decoder  h1.Chunked
 	begun    bool // part of the final answer was sent
 	account  account
+	names    names
 	answerer *endpoint
 	keyed    bool // has an idempotency key
+	silent   bool // the instance is waited for, not the user
+
+	tooLarge atomic.Bool  // the body is more than the site takes
+	replying atomic.Bool  // the final answer is on its way to the user
+	deadline atomic.Int64 // end of the time of the request, unix nanoseconds; 0: there is none
 
 	// under conn.mu
 	abandoned bool // the user has left
@@ -68,7 +75,11 @@ func (t *turn) reset() {
 	t.body = requestBody{decoder: t.body.decoder}
 	t.abandoned, t.answered, t.ended, t.holding = false, false, false, nil
 	t.pair = [2][]byte{}
-	t.account, t.answerer, t.keyed = account{}, nil, false
+	t.account, t.answerer, t.keyed, t.silent = account{}, nil, false, false
+	t.replying.Store(false)
+	t.tooLarge.Store(false)
+	t.names.numbered, t.names.traced = false, false
+	t.deadline.Store(0)
 }
 
 // next makes what was read behind a request the beginning of the next one. It
@@ -202,14 +213,19 @@ func (t *turn) answer() outcome {
 		if t.target.route != nil && t.target.route.h2c {
 			return t.toWeb()
 		}
+		t.bound()
 	}
+	defer func() { t.body.spool.drop() }()
 	if err := t.takeBody(); err != nil {
 		t.account.fail(meter.ClientSlow)
 		return t.refuse(err)
 	}
 	t.account.in = int64(t.end)
+	if t.body.spool != nil {
+		t.account.in = int64(t.head) + t.body.length
+	}
 	t.repeat = t.body.done && (len(t.body.payload) == 0 && safe(t.req.Method) || t.replays())
-	err := t.forward()
+	err := t.late(t.forward())
 	how := over
 	if err == nil {
 		how = t.reply()
@@ -281,7 +297,7 @@ func (t *turn) forward() error {
 func (t *turn) wait(where target, snap *snapshot, v verdict, limit *time.Time, refused bool) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	t.conn.within(0)
+	t.within(0)
 	t.conn.mu.Lock()
 	t.holding = cancel
 	t.conn.mu.Unlock()
@@ -306,8 +322,12 @@ func (t *turn) try(e *endpoint) error {
 	before := up.written
 	t.out = t.appendRequest(t.out[:0])
 	sendErr := t.send(up, t.out, t.body.payload)
-	if sendErr == nil && t.body.streams() {
+	switch {
+	case sendErr != nil:
+	case t.body.streams():
 		t.startUpload(up)
+	case t.body.spool != nil:
+		t.sendSpool(up)
 	}
 	err = t.readAnswer(up)
 	if err == nil {
@@ -354,13 +374,14 @@ func (t *turn) detach() {
 		return
 	}
 	_ = up.Close() // whatever is unread is nobody's
+	t.body.spool.wait()
 }
 
 // release keeps the connection to the instance for another request.
 func (t *turn) release() {
 	t.conn.mu.Lock()
 	up := t.up
-	if t.uploading() || t.ended || t.abandoned || t.conn.due.Load() == expired {
+	if t.uploading() || t.ended || t.abandoned || t.conn.due.Load() == expired || !t.body.spool.whole(up, t.body.length) {
 		up = nil // it may have been interrupted: finish closes it
 	} else {
 		t.up = nil

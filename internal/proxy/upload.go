@@ -27,6 +27,7 @@ type requestBody struct {
 	sending chan struct{} // closed when the rest was sent; nil if there is none
 	sent    bool          // to the end; set before sending is closed
 	behind  bool          // part of the next request was read with it, and is lost
+	spool   *spool        // all of it, if it was read first but does not fit into the buffer
 }
 
 // streams reports that the body is sent as it comes: it can not be sent again.
@@ -44,6 +45,8 @@ func (t *turn) takeBody() error {
 		return nil
 	case b.length < 0:
 		return t.takeChunked()
+	case t.spools():
+		return t.takeWhole()
 	case t.req.Expect100 || int64(t.head)+b.length > bigSize:
 		part := min(int64(t.have-t.head), b.length)
 		t.end = t.head + int(part)
@@ -59,7 +62,7 @@ func (t *turn) takeBody() error {
 		}
 	}
 	for t.have < t.end {
-		t.conn.within(uploadIdle)
+		t.within(uploadIdle)
 		if err := t.more(); err != nil {
 			return err
 		}
@@ -74,6 +77,9 @@ func (t *turn) takeChunked() error {
 	b := &t.body
 	b.decoder.Reset()
 	payload, n, done, err := b.decoder.Decode(t.in.b[t.head:t.have])
+	if err == nil {
+		err = t.fits()
+	}
 	if err != nil {
 		return err
 	}
@@ -123,7 +129,7 @@ func (t *turn) upload(up *upConn) {
 	defer t.conn.slabs.put(s)
 	wanted := true
 	for {
-		t.conn.within(uploadIdle)
+		t.within(uploadIdle)
 		n, err := t.conn.Read(s.room(spare)[:t.uploadPart(len(s.room(spare)))])
 		if n > 0 {
 			framed, done, ferr := t.frame(s, n)
@@ -136,7 +142,9 @@ func (t *turn) upload(up *upConn) {
 				wanted = werr == nil
 			}
 			if done {
-				t.conn.within(t.firstByte())
+				if !t.replying.Load() {
+					t.within(t.firstByte())
+				}
 				t.body.sent = true
 				return
 			}
@@ -166,6 +174,9 @@ func (t *turn) frame(s *slab, n int) (framed []byte, done bool, err error) {
 		return part, b.left == 0, nil
 	}
 	payload, used, done, err := b.decoder.Decode(part)
+	if err == nil {
+		err = t.fits()
+	}
 	if err != nil {
 		return nil, false, err
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,15 +15,25 @@ type userConn struct {
 	wire
 	proxy  *Proxy
 	secure bool
-	from   []byte // the lines that tell an instance who sent a request
-	hashed uint64 // hash of the address; 0: not known yet
+	peer   *net.TCPAddr // who the other side speaks for; nil: for itself
+	from   []byte       // the lines that tell an instance who sent a request
+	hashed uint64       // hash of the address; 0: not known yet
 
 	prev, next *userConn    // under sweeper.mu
 	due        atomic.Int64 // when the present wait is over, by the sweeper's clock; 0: never
+	idle       atomic.Int64 // since when it carries nothing, by the same clock; 0: it does
 	lookAt     atomic.Int64 // when to see whether the user has left; 0: never
 
 	mu   sync.Mutex // the sweeper and a drain come from other goroutines
 	turn *turn      // nil between requests
+}
+
+// RemoteAddr is who the connection is from.
+func (c *userConn) RemoteAddr() net.Addr {
+	if c.peer != nil {
+		return c.peer
+	}
+	return c.Conn.RemoteAddr()
 }
 
 // within limits what the connection waits for from now on; 0 is no limit.
@@ -78,7 +89,9 @@ func (c *userConn) serve() {
 	}()
 	for {
 		c.within(c.proxy.limits.Idle)
+		c.idle.Store(c.proxy.sweeper.clock() + 1)
 		s, n, err := c.await()
+		c.idle.Store(0)
 		if err != nil {
 			return
 		}
@@ -99,7 +112,7 @@ func (c *userConn) serve() {
 func (c *userConn) end() {
 	c.proxy.sweeper.remove(c)
 	_ = c.Close() // what was to be said is said
-	c.proxy.users.conns.Done()
+	c.proxy.users.gone()
 }
 
 // turns lends what a request needs while it is on its way.

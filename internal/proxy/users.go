@@ -18,8 +18,11 @@ type users struct {
 	mu        sync.Mutex
 	listeners []net.Listener
 	closing   bool
-	loops     sync.WaitGroup // that accept
-	conns     sync.WaitGroup // connections and tunnels
+	ended     bool                  // whatever has not come to HTTP is closed
+	early     map[net.Conn]struct{} // connections that have not come to HTTP
+	loops     sync.WaitGroup        // that accept
+	conns     sync.WaitGroup        // connections and tunnels
+	seats     seats
 }
 
 // serve accepts connections until closeListeners.
@@ -29,8 +32,17 @@ func (p *Proxy) serve(l namedListener) {
 	u.listeners = append(u.listeners, l)
 	u.mu.Unlock()
 	serve := func(conn net.Conn) { p.serveOn(conn, conn, false) }
-	if sockets.KindOf(l.name).TLS {
+	kind := sockets.KindOf(l.name)
+	if kind.TLS {
 		serve = p.handshake
+	}
+	if kind.Proxied {
+		next := serve
+		serve = func(conn net.Conn) { p.introduced(conn, next) }
+	}
+	if kind.TLS || kind.Proxied {
+		next := serve
+		serve = func(conn net.Conn) { u.begin(conn); next(conn) }
 	}
 	u.loops.Go(func() {
 		err := p.accept(l, serve)
@@ -55,6 +67,9 @@ func (p *Proxy) accept(l net.Listener, serve func(net.Conn)) error {
 			pause = shortest
 			p.users.open.add(1)
 			p.users.conns.Add(1)
+			if !p.users.seats.take() {
+				p.makeRoom()
+			}
 			go serve(conn)
 			continue
 		}
@@ -72,6 +87,14 @@ func (p *Proxy) accept(l net.Listener, serve func(net.Conn)) error {
 // serveOn serves HTTP/1.1 on a connection; below is the socket that carries it.
 func (p *Proxy) serveOn(conn, below net.Conn, secure bool) {
 	c := &userConn{proxy: p, secure: secure}
+	told, ok := conn.(*introducedConn)
+	if secure || ok {
+		p.users.begun(below)
+	}
+	if ok {
+		c.peer = told.peer
+		conn, below = told.TCPConn, told.TCPConn
+	}
 	c.init(conn, below, &p.slabs)
 	p.sweeper.add(c)
 	c.serve()
@@ -80,6 +103,9 @@ func (p *Proxy) serveOn(conn, below net.Conn, secure bool) {
 // closeListeners returns when every connection that was accepted is served.
 func (u *users) closeListeners() {
 	u.mu.Lock()
+	if !u.closing {
+		close(u.seats.done) // what was accepted is served
+	}
 	u.closing = true
 	listeners := u.listeners
 	u.listeners = nil
@@ -90,9 +116,58 @@ func (u *users) closeListeners() {
 	u.loops.Wait()
 }
 
+// begin notes a connection that has to get to HTTP first.
+func (u *users) begin(conn net.Conn) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.ended {
+		_ = conn.Close() // whoever begins it finds out
+		return
+	}
+	if u.early == nil {
+		u.early = map[net.Conn]struct{}{}
+	}
+	u.early[conn] = struct{}{}
+}
+
+// begun undoes begin.
+func (u *users) begun(conn net.Conn) {
+	if told, ok := conn.(*introducedConn); ok {
+		conn = told.TCPConn
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.early, conn)
+}
+
+// endEarly ends the connections that do not get to HTTP any more.
+func (u *users) endEarly() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.ended = true
+	for conn := range u.early {
+		_ = conn.Close() // nothing was said on it
+	}
+}
+
+// turnAway ends a connection that has not got to HTTP.
+func (p *Proxy) turnAway(conn net.Conn) {
+	p.users.begun(conn)
+	_ = conn.Close() // nothing was said
+	p.users.open.add(-1)
+	p.users.gone()
+}
+
+// gone notes the end of a connection, whatever became of it.
+func (u *users) gone() {
+	u.seats.leave()
+	u.conns.Done()
+}
+
 // closeUsers ends every connection that is left.
 func (p *Proxy) closeUsers() {
 	p.users.closeListeners()
+	p.users.endEarly()
 	p.sweeper.closeAll()
 	close(p.web.done)
 	_ = p.web.server.Close() // what is left is cut

@@ -120,7 +120,7 @@ func (v *siteView) compile(r noon.Routing) {
 	if slices.ContainsFunc(r.Endpoints, func(e noon.Endpoint) bool { return e.Protocol == noon.H2C }) {
 		v.ruled = 1
 	}
-	if len(r.Traffic.Redirects) > 0 || r.Traffic.Limits.Body > 0 || len(r.Traffic.Replay.Paths) > 0 || r.Traffic.Replay.Keyed {
+	if len(r.Traffic.Redirects) > 0 || r.Traffic.Limits.Body > 0 || r.Traffic.Limits.Total > 0 || len(r.Traffic.Replay.Paths) > 0 || r.Traffic.Replay.Keyed {
 		v.ruled = 1
 	}
 }
@@ -179,6 +179,7 @@ func (p *Proxy) publishLocked(state *siteState) {
 		made := p.newEndpoint(state.routing.Site, e)
 		state.endpoints[e.ID], p.endpoints[e.ID] = made, made
 	}
+	p.checkups.checkLocked(state)
 	view := p.newView(state)
 	before := p.snap.Swap(p.snap.Load().with(state.view, view))
 	earlier := state.view

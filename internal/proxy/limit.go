@@ -1,0 +1,84 @@
+package proxy
+
+import (
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/noon-deploy/noon/internal/proxy/h1"
+)
+
+// The limits of time that a site sets for its requests, streams excepted.
+
+// bound begins the time that the request and its answer may take together.
+func (t *turn) bound() {
+	if t.target.site == nil || t.deadline.Load() != 0 || t.firstByte() == 0 {
+		return // of a stream
+	}
+	if total := t.target.site.traffic.Limits.Total; total > 0 {
+		t.deadline.Store(t.account.begin.Add(total).UnixNano())
+	}
+}
+
+// within limits what the connection waits for, and never beyond the end of the
+// request's time; 0 is no limit of its own.
+func (t *turn) within(d time.Duration) {
+	if end := t.deadline.Load(); end != 0 {
+		left := max(time.Until(time.Unix(0, end)), time.Millisecond)
+		if d == 0 || left < d {
+			d = left
+		}
+	}
+	t.conn.within(d)
+}
+
+// awaitRest limits how long the instance may be silent within its answer.
+func (t *turn) awaitRest() {
+	t.silent = true
+	if t.streams {
+		t.within(0)
+		return
+	}
+	t.within(t.target.site.traffic.Limits.Idle)
+}
+
+// sending limits how long the user may take nothing of the answer.
+func (t *turn) sending() {
+	t.silent = false
+	t.within(writeLimit)
+}
+
+// overdue reports that the time of the request is over.
+func (t *turn) overdue() bool {
+	end := t.deadline.Load()
+	return end != 0 && time.Now().UnixNano() >= end
+}
+
+// late makes the end of the request's time what it is, whatever it has ended.
+func (t *turn) late(err error) error {
+	switch {
+	case err == nil || t.stopped():
+		return err
+	case t.tooLarge.Load():
+		return errTooLarge
+	case t.overdue():
+		return os.ErrDeadlineExceeded
+	}
+	return err
+}
+
+// errTooLarge is what a body ends with that is more than its site takes.
+var errTooLarge = &h1.Error{Status: http.StatusRequestEntityTooLarge, Reason: tooLargeText}
+
+const tooLargeText = "The request is larger than this site takes."
+
+// fits sees to it that no more than the site takes of a body in chunks is sent
+// on; of others the length is known before.
+func (t *turn) fits() error {
+	site := t.target.site
+	if site == nil || site.traffic.Limits.Body == 0 || t.body.decoder.Received() <= site.traffic.Limits.Body {
+		return nil
+	}
+	t.tooLarge.Store(true)
+	return errTooLarge
+}
