@@ -72,7 +72,7 @@ func TestHealth(t *testing.T) {
 	p := start(t, proxy.Limits{})
 	r := routing(1, 1, a.address, b.address)
 	r.Domains = []string{"*.example.com"}
-	mustRoute(t, p, checked(r, noon.HealthCheck{Path: "/healthz", Interval: 10 * time.Millisecond, Failures: 2}))
+	mustRoute(t, p, checked(r, noon.HealthCheck{Path: "/healthz", Interval: 10 * time.Millisecond, Timeout: time.Second, Failures: 2}))
 	c := client(t)
 	users := func() string { return get(t, c, p.url, withHost("shop.example.com")).body }
 	eventually(t, "both are asked", func() bool { return a.asked.Load() > 2 && b.asked.Load() > 2 })
