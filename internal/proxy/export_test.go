@@ -138,7 +138,7 @@ func (q *Queue) Wait(ctx context.Context, most int, limit time.Duration) error {
 func (q *Queue) Call() bool { return q.call() }
 
 // Open lets everybody go on.
-func (q *Queue) Open() { q.queue.open() }
+func (q *Queue) Open() { q.open() }
 
 // Length is how many wait.
 func (q *Queue) Length() int { return lengthOf(&q.queue) }
