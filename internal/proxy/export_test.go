@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/netip"
 	"time"
 
@@ -138,7 +139,7 @@ func (q *Queue) Wait(ctx context.Context, most int, limit time.Duration) error {
 func (q *Queue) Call() bool { return q.call() }
 
 // Open lets everybody go on.
-func (q *Queue) Open() { q.queue.open() }
+func (q *Queue) Open() { q.open() }
 
 // Length is how many wait.
 func (q *Queue) Length() int { return lengthOf(&q.queue) }
@@ -192,9 +193,7 @@ func NewHosts() *Hosts { return &Hosts{newSnapshot(), map[string]*siteView{}} }
 // is removed.
 func (h *Hosts) With(key string, domains, paths []string) *Hosts {
 	next := &Hosts{of: map[string]*siteView{}}
-	for k, v := range h.of {
-		next.of[k] = v
-	}
+	maps.Copy(next.of, h.of)
 	var after *siteView
 	if len(paths) > 0 {
 		after = &siteView{key: key, hosts: normalHosts(domains)}

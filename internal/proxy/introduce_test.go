@@ -252,7 +252,7 @@ func TestNotIntroduced(t *testing.T) {
 		0: {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", ""},
 		1: {"PROXY TCP4 192.0.2.7 10.0.0.1 4096 443\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n"},
 	} {
-		conn, err := net.Dial("tcp", p.proxy.Addrs()[address].String()) //nolint:noctx // it is there
+		conn, err := net.Dial("tcp", p.proxy.Addrs()[address].String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -266,7 +266,7 @@ func TestNotIntroduced(t *testing.T) {
 		}
 	}
 	// One that says nothing does not hold up the end of the proxy.
-	silent, err := net.Dial("tcp", p.proxy.Addrs()[0].String()) //nolint:noctx // it is there
+	silent, err := net.Dial("tcp", p.proxy.Addrs()[0].String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -176,7 +176,7 @@ func TestEndWhileBeginning(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
 	for _, a := range p.Addrs() {
-		conn, err := net.Dial("tcp", a.String()) //nolint:noctx // it is there
+		conn, err := net.Dial("tcp", a.String())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -77,6 +77,7 @@ func TestNames(t *testing.T) {
 	t.Parallel()
 	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	each(t, func(t *testing.T, c *http.Client) {
+		t.Helper()
 		var mu sync.Mutex
 		var ids, traces []string
 		var died atomic.Bool
@@ -143,6 +144,7 @@ func TestNames(t *testing.T) {
 func TestCounted(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, c *http.Client) {
+		t.Helper()
 		p := start(t, proxy.Limits{})
 		status := func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasSuffix(r.URL.Path, "/bad") {

@@ -58,6 +58,7 @@ func showsOf(t *testing.T, a answer) shown {
 func TestSegmentsAndPins(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, c *http.Client) {
+		t.Helper()
 		p := start(t, proxy.Limits{})
 		r := routing(1, 1, backend(t, says("r1")))
 		r.Endpoints = append(r.Endpoints, endpoints(2, backend(t, says("r2")))...)
@@ -102,6 +103,7 @@ func TestSegmentsAndPins(t *testing.T) {
 func TestPathsOfRevisions(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, c *http.Client) {
+		t.Helper()
 		p := start(t, proxy.Limits{})
 		one, two := rev(1), rev(2)
 		r := routing(1, 1, backend(t, says("web1")))
@@ -148,6 +150,7 @@ func TestPathsOfRevisions(t *testing.T) {
 func TestStrip(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, c *http.Client) {
+		t.Helper()
 		p := start(t, proxy.Limits{})
 		r := routing(1, 1, backend(t, shows))
 		r.Paths = []noon.Path{{Prefix: "/", Service: "web", Strip: true}, {Prefix: "/api/v1", Service: "web", Strip: true}, {Prefix: "/whole", Service: "web"}}
@@ -210,6 +213,7 @@ func TestStripped(t *testing.T) {
 func TestTreatment(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, c *http.Client) {
+		t.Helper()
 		p := start(t, proxy.Limits{})
 		r := routing(1, 1, backend(t, shows))
 		r.Domains = []string{"shop.example.com", "old.example.com"}
@@ -265,6 +269,7 @@ func TestTreatment(t *testing.T) {
 func TestBodyLimit(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, c *http.Client) {
+		t.Helper()
 		whole := make(chan int64, 100)
 		p := treated(t, noon.Traffic{Limits: noon.TrafficLimits{Body: 200_000}}, func(_ http.ResponseWriter, r *http.Request) {
 			if n, err := io.Copy(io.Discard, r.Body); err == nil {
@@ -302,6 +307,7 @@ func TestBodyLimit(t *testing.T) {
 func TestTrusted(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, c *http.Client) {
+		t.Helper()
 		for trusted, want := range map[string]string{
 			"127.0.0.0/8": "203.0.113.9, 192.0.2.1, 127.0.0.1 https public.example.com",
 			"10.0.0.0/8":  "127.0.0.1 http x",

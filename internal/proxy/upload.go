@@ -142,9 +142,7 @@ func (t *turn) upload(up *upConn) {
 				wanted = werr == nil
 			}
 			if done {
-				if !t.replying.Load() {
-					t.within(t.firstByte())
-				}
+				t.awaitBegin()
 				t.body.sent = true
 				return
 			}
