@@ -1,11 +1,9 @@
 package proxy
 
 import (
-	"net/http"
+	"errors"
 	"os"
 	"time"
-
-	"github.com/noon-deploy/noon/internal/proxy/h1"
 )
 
 // The limits of time that a site sets for its requests, streams excepted.
@@ -78,7 +76,7 @@ func (t *turn) late(err error) error {
 }
 
 // errTooLarge is what a body ends with that is more than its site takes.
-var errTooLarge = &h1.Error{Status: http.StatusRequestEntityTooLarge, Reason: tooLargeText}
+var errTooLarge = errors.New("it is larger than the site takes")
 
 const tooLargeText = "The request is larger than this site takes."
 

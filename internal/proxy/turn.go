@@ -219,6 +219,9 @@ func (t *turn) answer() outcome {
 	defer func() { t.body.spool.drop() }()
 	if err := t.takeBody(); err != nil {
 		t.account.fail(meter.ClientSlow)
+		if status, _ := statusOf(err); status != 0 && status != http.StatusRequestTimeout {
+			t.account.fail(meter.BadRequest)
+		}
 		return t.refuse(err)
 	}
 	t.account.in = int64(t.end)

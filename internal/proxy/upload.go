@@ -241,6 +241,8 @@ func statusOf(err error) (int, string) {
 	switch {
 	case errors.As(err, &wrong):
 		return wrong.Status, wrong.Reason
+	case errors.Is(err, errTooLarge):
+		return http.StatusRequestEntityTooLarge, tooLargeText
 	case isTimeout(err):
 		return http.StatusRequestTimeout, "The request did not come in time."
 	default:
