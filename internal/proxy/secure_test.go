@@ -17,9 +17,9 @@ import (
 	"github.com/noon-deploy/noon/internal/proxy"
 )
 
-// securely runs a proxy that speaks TLS for shop.example.com, and gives the
-// address of that and a client that trusts it.
-func securely(t *testing.T, r noon.Routing, protocols ...string) (p *running, secure string, c *http.Client) {
+// securely runs a proxy that speaks TLS for shop.example.com, and gives a
+// client that trusts it.
+func securely(t *testing.T, r noon.Routing, protocols ...string) (p *running, c *http.Client) {
 	t.Helper()
 	dir := shortDir(t)
 	p = startListening(t, dir, proxy.Limits{}, "127.0.0.1:0", "tls:127.0.0.1:0")
@@ -33,7 +33,7 @@ func securely(t *testing.T, r noon.Routing, protocols ...string) (p *running, se
 	if !roots.AppendCertsFromPEM(root) {
 		t.Fatalf("no certificate: %q", root)
 	}
-	secure = p.proxy.Addrs()[1].String()
+	secure := p.proxy.Addrs()[1].String()
 	transport := &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		Protocols:       &http.Protocols{},
@@ -50,7 +50,7 @@ func securely(t *testing.T, r noon.Routing, protocols ...string) (p *running, se
 		}
 	}
 	t.Cleanup(transport.CloseIdleConnections)
-	return p, secure, &http.Client{Transport: transport}
+	return p, &http.Client{Transport: transport}
 }
 
 func overTLS(r noon.Routing, change ...func(*noon.TLS)) noon.Routing {
@@ -68,7 +68,7 @@ func TestTLS(t *testing.T) {
 		_, _ = fmt.Fprint(w, r.Header.Get("X-Forwarded-Proto"), " ", r.Proto, " ", n)
 	})
 	for _, protocol := range []string{"h1", "h2"} {
-		p, _, c := securely(t, overTLS(routing(1, 1, app), func(s *noon.TLS) { s.Redirect, s.HSTS = true, &noon.HSTS{MaxAge: 3600e9} }), protocol)
+		p, c := securely(t, overTLS(routing(1, 1, app), func(s *noon.TLS) { s.Redirect, s.HSTS = true, &noon.HSTS{MaxAge: 3600e9} }), protocol)
 		for size := range 3 {
 			body := strings.Repeat("x", size*100_000)
 			a, err := do(c, request(t, http.MethodPost, "https://shop.example.com/", strings.NewReader(body)))
@@ -134,7 +134,7 @@ func TestSecureToH2C(t *testing.T) {
 	t.Cleanup(s.Close)
 	r := overTLS(routing(1, 1, s.Listener.Addr().String()), func(s *noon.TLS) { s.Redirect = true })
 	r.Endpoints[0].Protocol = noon.H2C
-	_, _, c := securely(t, r, "h1")
+	_, c := securely(t, r, "h1")
 	for range 2 {
 		if a := get(t, c, "https://shop.example.com/"); a.body != "HTTP/2.0 https" {
 			t.Errorf("%+v", a)
@@ -148,7 +148,7 @@ func TestPreviewCookieIsSecure(t *testing.T) {
 	for _, protocol := range []string{"h1", "h2"} {
 		r := overTLS(routing(1, 1, backend(t, says("ok"))))
 		r.Previews = []noon.Preview{{Token: "secret", Revision: rev(1)}}
-		p, _, c := securely(t, r, protocol)
+		p, c := securely(t, r, protocol)
 		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 		for url, want := range map[string]bool{"https://shop.example.com": true, p.url: false} {
 			cl := c
