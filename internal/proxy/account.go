@@ -41,6 +41,8 @@ func failureOf(err error) meter.Failure {
 	switch {
 	case errors.As(err, &refused):
 		return meter.Unrouted
+	case errors.Is(err, errTooLarge):
+		return meter.BadRequest
 	case errors.As(err, &lost):
 		return meter.Dial
 	case errors.As(err, &wrong):

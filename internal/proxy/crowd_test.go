@@ -54,7 +54,7 @@ func TestQueue(t *testing.T) {
 			t.Errorf("an eleventh: %v", err)
 		}
 		cancels[0]()
-		time.Sleep(2 * time.Second) // of the bubble's clock
+		<-time.After(2 * time.Second) // of the bubble's clock
 		synctest.Wait()
 		if n := q.Length(); n != 8 {
 			t.Errorf("%d wait, want 8", n)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/netip"
 	"time"
 
@@ -192,9 +193,7 @@ func NewHosts() *Hosts { return &Hosts{newSnapshot(), map[string]*siteView{}} }
 // is removed.
 func (h *Hosts) With(key string, domains, paths []string) *Hosts {
 	next := &Hosts{of: map[string]*siteView{}}
-	for k, v := range h.of {
-		next.of[k] = v
-	}
+	maps.Copy(next.of, h.of)
 	var after *siteView
 	if len(paths) > 0 {
 		after = &siteView{key: key, hosts: normalHosts(domains)}

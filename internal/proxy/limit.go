@@ -1,11 +1,9 @@
 package proxy
 
 import (
-	"net/http"
+	"errors"
 	"os"
 	"time"
-
-	"github.com/noon-deploy/noon/internal/proxy/h1"
 )
 
 // The limits of time that a site sets for its requests, streams excepted.
@@ -25,11 +23,21 @@ func (t *turn) bound() {
 func (t *turn) within(d time.Duration) {
 	if end := t.deadline.Load(); end != 0 {
 		left := max(time.Until(time.Unix(0, end)), time.Millisecond)
-		if d == 0 || left < d {
+		last := d == 0 || left < d
+		if last {
 			d = left
 		}
+		t.last.Store(last)
 	}
 	t.conn.within(d)
+}
+
+// awaitBegin limits how long the instance may take to begin its answer, from
+// now on: it has just taken something of the request.
+func (t *turn) awaitBegin() {
+	if !t.replying.Load() {
+		t.within(t.firstByte())
+	}
 }
 
 // awaitRest limits how long the instance may be silent within its answer.
@@ -51,7 +59,7 @@ func (t *turn) sending() {
 // overdue reports that the time of the request is over.
 func (t *turn) overdue() bool {
 	end := t.deadline.Load()
-	return end != 0 && time.Now().UnixNano() >= end
+	return end != 0 && (t.last.Load() && t.conn.due.Load() == expired || time.Now().UnixNano() >= end)
 }
 
 // late makes the end of the request's time what it is, whatever it has ended.
@@ -68,7 +76,7 @@ func (t *turn) late(err error) error {
 }
 
 // errTooLarge is what a body ends with that is more than its site takes.
-var errTooLarge = &h1.Error{Status: http.StatusRequestEntityTooLarge, Reason: tooLargeText}
+var errTooLarge = errors.New("it is larger than the site takes")
 
 const tooLargeText = "The request is larger than this site takes."
 

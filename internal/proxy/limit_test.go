@@ -91,7 +91,7 @@ func TestIdleIsNotSlow(t *testing.T) {
 // TestTotal: the time of a request with its answer, wherever it is spent.
 func TestTotal(t *testing.T) {
 	t.Parallel()
-	p := treated(t, noon.Traffic{Limits: noon.TrafficLimits{Total: 100 * time.Millisecond}}, func(w http.ResponseWriter, r *http.Request) {
+	p := treated(t, noon.Traffic{Limits: noon.TrafficLimits{Total: time.Second}}, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/never":
 			<-r.Context().Done()
@@ -122,7 +122,7 @@ func TestTotal(t *testing.T) {
 	}
 	r := dialRaw(t, p.url)
 	r.raw("GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
-	_ = r.conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+	_ = r.conn.SetReadDeadline(time.Now().Add(1500 * time.Millisecond))
 	if text, err := io.ReadAll(r.r); !os.IsTimeout(err) || !strings.Contains(string(text), "begun") {
 		t.Errorf("a stream has ended: %q %v", text, err)
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/noon-deploy/noon/internal/proxy"
 )
 
-// securely runs a proxy that speaks TLS for shop.example.com, and gives the
-// address of that and a client that trusts it.
+// securely runs a proxy that speaks TLS for shop.example.com, and gives a
+// client that trusts it.
 func securely(t *testing.T, r noon.Routing, protocols ...string) (p *running, c *http.Client) {
 	t.Helper()
 	dir := shortDir(t)

@@ -115,11 +115,7 @@ func (t *turn) sendSpool(up *upConn) {
 	s.sending, s.sent = make(chan struct{}), 0
 	go func() {
 		defer close(s.sending)
-		s.send(up.Conn, func() {
-			if !t.replying.Load() {
-				t.within(t.firstByte()) // it has just taken something
-			}
-		})
+		s.send(up.Conn, t.awaitBegin)
 	}()
 }
 

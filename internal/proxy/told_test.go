@@ -91,7 +91,10 @@ func TestNames(t *testing.T) {
 			w.WriteHeader(http.StatusAccepted)
 		}
 		rows := []struct{ path, id, trace string }{
-			{"/", "", ""}, {"/twice", "", ""}, {"/", "mine-1", trace}, {"/", "no good", "00-" + strings.Repeat("0", 32) + "-00f067aa0ba902b7-01"},
+			{"/", "", ""},
+			{"/twice", "", ""},
+			{"/", "mine-1", trace},
+			{"/", "no good", "00-" + strings.Repeat("0", 32) + "-00f067aa0ba902b7-01"},
 			{"/", strings.Repeat("x", 200), "garbage"},
 		}
 		one, two := backend(t, app), backend(t, app)

@@ -116,7 +116,8 @@ func TestPathsOfRevisions(t *testing.T) {
 			{Prefix: "/", Service: "web"},
 			{Prefix: "/api", Service: "api", Revision: &two},
 			{Prefix: "/admin", Service: "admin", Revision: &one},
-			{Prefix: "/both", Service: "admin", Revision: &one}, {Prefix: "/both", Service: "api", Revision: &two},
+			{Prefix: "/both", Service: "admin", Revision: &one},
+			{Prefix: "/both", Service: "api", Revision: &two},
 		}
 		r.Previews = []noon.Preview{{Token: "new", Revision: two}}
 		mustRoute(t, p, r)
@@ -220,7 +221,8 @@ func TestTreatment(t *testing.T) {
 		r.Traffic = noon.Traffic{
 			Redirects: []noon.Redirect{
 				{From: "/*", To: "https://shop.example.com/*", Status: 308, Host: "old.example.com"},
-				{From: "/blog/*", To: "/news/*", Status: 301}, {From: "/here", To: "/there?a=b", Status: 302},
+				{From: "/blog/*", To: "/news/*", Status: 301},
+				{From: "/here", To: "/there?a=b", Status: 302},
 			},
 			Request:  noon.HeaderRules{Remove: []string{"X-Secret"}, Set: map[string]string{"X-Set": "by the site", "X-New": "new"}},
 			Response: noon.HeaderRules{Remove: []string{"x-app"}, Set: map[string]string{"X-Frame-Options": "DENY"}},

@@ -60,6 +60,7 @@ type turn struct {
 
 	tooLarge atomic.Bool  // the body is more than the site takes
 	replying atomic.Bool  // the final answer is on its way to the user
+	last     atomic.Bool  // what is waited for is the end of that time
 	deadline atomic.Int64 // end of the time of the request, unix nanoseconds; 0: there is none
 
 	// under conn.mu
@@ -218,6 +219,9 @@ func (t *turn) answer() outcome {
 	defer func() { t.body.spool.drop() }()
 	if err := t.takeBody(); err != nil {
 		t.account.fail(meter.ClientSlow)
+		if status, _ := statusOf(err); status != 0 && status != http.StatusRequestTimeout {
+			t.account.fail(meter.BadRequest)
+		}
 		return t.refuse(err)
 	}
 	t.account.in = int64(t.end)

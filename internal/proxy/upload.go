@@ -142,9 +142,7 @@ func (t *turn) upload(up *upConn) {
 				wanted = werr == nil
 			}
 			if done {
-				if !t.replying.Load() {
-					t.within(t.firstByte())
-				}
+				t.awaitBegin()
 				t.body.sent = true
 				return
 			}
@@ -243,6 +241,8 @@ func statusOf(err error) (int, string) {
 	switch {
 	case errors.As(err, &wrong):
 		return wrong.Status, wrong.Reason
+	case errors.Is(err, errTooLarge):
+		return http.StatusRequestEntityTooLarge, tooLargeText
 	case isTimeout(err):
 		return http.StatusRequestTimeout, "The request did not come in time."
 	default:
