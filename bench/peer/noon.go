@@ -26,24 +26,19 @@ func noonCommand(s Setup) (*exec.Cmd, error) {
 	if s.Noon == "" {
 		return nil, errors.New("its binary was not built")
 	}
-	args, _, err := noonSecure(s)
-	if err != nil {
-		return nil, err
+	address := s.Address
+	if s.Secure {
+		address = "tls:" + address
 	}
-	cmd, err := prepare(s, s.Noon, "", append([]string{"proxy", "--data", s.Dir, "--run", s.Dir, "--listen", s.Address}, args...)...)
-	return cmd, err
+	return prepare(s, s.Noon, "", "proxy", "--data", s.Dir, "--run", s.Dir, "--listen", address)
 }
 
-// noonSecure is how noon's proxy is told to take TLS and HTTP/2 at the address:
-// arguments of the process, and a part of the routing.
-//
-//nolint:unparam // there are no arguments until it does
-func noonSecure(s Setup) (args []string, secure *noon.TLS, err error) {
+// noonSecure is the part of the routing that gives TLS its certificate.
+func noonSecure(s Setup) *noon.TLS {
 	if !s.Secure {
-		return nil, nil, nil
+		return nil
 	}
-	secure = &noon.TLS{Certificates: []noon.CertificateFiles{{Cert: s.Cert, Key: s.Key}}, MinVersion: "1.3"}
-	return nil, secure, errors.New("noon's proxy does not take TLS yet")
+	return &noon.TLS{Certificates: []noon.CertificateFiles{{Cert: s.Cert, Key: s.Key}}, MinVersion: "1.3"}
 }
 
 // pathsPerSite is how noon's many routes are divided: apps with paths.
@@ -97,7 +92,7 @@ func (c *Control) routing(n int, sequence int64) noon.Routing {
 		Shares: []noon.Share{{Revision: revision, Points: noon.PointsWhole}},
 	}
 	if n == Served {
-		_, r.TLS, _ = noonSecure(c.setup) // an error has kept the process from being started
+		r.TLS = noonSecure(c.setup)
 		r.Domains, r.Paths = []string{c.setup.Host}, []noon.Path{{Prefix: "/", Service: "web"}}
 	} else {
 		r.Domains = []string{fmt.Sprintf("app%d.example.com", n)}

@@ -107,7 +107,7 @@ func (t *turn) lead() http.HandlerFunc {
 	if handler, ok := t.proxy.redirectSecure(site, string(t.req.Host), string(t.req.Target), t.conn.secure); ok {
 		return handler
 	}
-	if location, status, ok := site.rules.Redirects.Redirect(t.query.host, t.query.path, string(t.req.Query)); ok {
+	if location, status, ok := site.rules.Redirects.Redirect(t.query.host, string(t.req.Path), string(t.req.Query)); ok {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", location)
 			w.WriteHeader(status)

@@ -27,7 +27,7 @@ func (p *Proxy) lead(r *http.Request) http.HandlerFunc {
 	if handler, ok := p.redirectSecure(t.site, r.Host, r.URL.RequestURI(), r.TLS != nil); ok {
 		return handler
 	}
-	if location, status, ok := t.site.rules.Redirects.Redirect(q.host, q.path, r.URL.RawQuery); ok {
+	if location, status, ok := t.site.rules.Redirects.Redirect(q.host, r.URL.EscapedPath(), r.URL.RawQuery); ok {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", location)
 			w.WriteHeader(status)
