@@ -112,9 +112,12 @@ func (s *site) describe(i *instance, now time.Time) noon.Instance {
 		if i.status.Port != 0 {
 			n.Address = net.JoinHostPort("127.0.0.1", strconv.Itoa(i.status.Port))
 		}
-		if h.loop { // what the one before said is why
-			if last := s.instances[h.last]; last != nil {
+		if last := s.instances[h.last]; last != nil { // what the one before said is why
+			if h.loop {
 				n.LastLines = last.lines
+			}
+			if n.Probe == "" && !i.ready && last.exit != nil {
+				n.Probe = "of the one before: " + last.exit.Reason
 			}
 		}
 	} else {
