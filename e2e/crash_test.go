@@ -170,12 +170,16 @@ func crashController(t *testing.T, total int) {
 				return
 			}
 			c.died("controller")
-			c.arm("NOON_FAULT", points(names, 73, i))
+			point := points(names, 73, i)
+			if left := c.left(total, names); len(left) > 0 {
+				point = left[i%len(left)]
+			}
+			c.arm("NOON_FAULT", point)
 			c.restart()
 		}
 	})
 	c.kill(c.running().cmd.Process.Pid) // from here on it dies by itself
-	for c.kills() < total && !t.Failed() {
+	for more := moreDeploys; c.goOn(total, names, &more); {
 		c.deploy()
 	}
 	c.finish(names)
@@ -190,8 +194,12 @@ func crashHost(t *testing.T, total int) {
 		"host.desired.before", "host.desired.stored", "host.route.before", "host.route.after", "host.start.before", "host.start.after",
 		"host.task.before", "host.task.started", "host.task.recorded", "host.stop.before", "host.stop.after", "host.ready.before", "process.ordered",
 	}
-	for i := 0; c.kills() < total && !t.Failed(); i++ {
-		c.arm("NOON_FAULT_HOST", points(names, 61, i))
+	for i, more := 0, moreDeploys; c.goOn(total, names, &more); i++ {
+		point := points(names, 61, i)
+		if left := c.left(total, names); len(left) > 0 {
+			point = left[i%len(left)]
+		}
+		c.arm("NOON_FAULT_HOST", point)
 		c.replace()
 		c.deploy()
 	}
@@ -207,7 +215,7 @@ func crashKeepers(t *testing.T, total int) {
 		"keeper.locked", "keeper.started", "keeper.exit.before", "keeper.exit.after", "keeper.stop.before",
 		"exec.claim.before", "exec.claim.after", "exec.before",
 	}
-	for i := 0; c.kills() < total && !t.Failed(); i++ {
+	for i, more := 0, moreDeploys; c.goOn(total, names, &more); i++ {
 		c.arm("NOON_FAULT_KEEPER", names[i%len(names)])
 		c.replace()
 		c.deploy()
