@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,21 +14,24 @@ import (
 	"strings"
 
 	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/proxy"
+	"github.com/noon-deploy/noon/internal/sockets"
 )
 
 // maxSmokeBody bounds what is read of an answer to a smoke check.
 const maxSmokeBody = 8 << 20
 
 // dialProxy reaches the proxy whatever name a request is for.
-func (c *Controller) dialProxy(ctx context.Context, _, _ string) (net.Conn, error) {
+func (c *Controller) dialProxy(ctx context.Context, _, wanted string) (net.Conn, error) {
 	health, err := c.proxy.Health(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if len(health.Addresses) == 0 {
-		return nil, &noon.Error{Kind: noon.Unavailable, Op: "reach the proxy", Err: errors.New("it listens nowhere")}
+	address, secure, err := reachable(health)
+	if err != nil {
+		return nil, err
 	}
-	host, port, err := net.SplitHostPort(health.Addresses[0])
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +42,37 @@ func (c *Controller) dialProxy(ctx context.Context, _, _ string) (net.Conn, erro
 	if err != nil {
 		return nil, &noon.Error{Kind: noon.Unavailable, Op: "reach the proxy", Err: err}
 	}
-	return conn, nil
+	if !secure {
+		return conn, nil
+	}
+	name, _, err := net.SplitHostPort(wanted)
+	if err != nil {
+		name = wanted
+	}
+	// This machine's own proxy, whose certificate may not have been issued yet.
+	return tls.Client(conn, &tls.Config{ServerName: name, InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}), nil //nolint:gosec // see above
+}
+
+// reachable gives the address of the proxy at which smoke checks are asked:
+// one in plain if there is, else one that speaks TLS.
+func reachable(health proxy.Health) (address string, secure bool, err error) {
+	for i, name := range health.Asked {
+		kind := sockets.KindOf(name)
+		switch {
+		case i >= len(health.Addresses) || kind.Proxied:
+		case !kind.TLS:
+			return health.Addresses[i], false, nil
+		case address == "":
+			address = health.Addresses[i]
+		}
+	}
+	if address == "" {
+		return "", false, &noon.Error{
+			Kind: noon.Unavailable, Op: "reach the proxy", Err: errors.New("it listens nowhere without the PROXY protocol"),
+			Hint: "Add --listen 127.0.0.1:8080 to noon serve: smoke checks are asked there.",
+		}
+	}
+	return address, true, nil
 }
 
 // smoke sends one request to a revision through the proxy's preview route and

@@ -40,7 +40,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(r.URL.Path, previewPath):
 		p.servePreview(w, r)
 	default:
-		if handler := p.lead(r); handler != nil {
+		if handler := p.leadWeb(r); handler != nil {
 			handler(w, r)
 			return
 		}

@@ -40,6 +40,9 @@ func (p *Proxy) routed(st noon.RoutingStatus) noon.Routed {
 		}
 		v.Segments, v.Hold, v.Closed = routedSegments(r.Segments), r.Hold, r.Closed
 		v.Held, v.Removed = int(state.held.Load()), state.removed
+		if state.trouble != nil {
+			v.Problems = append(v.Problems, state.trouble.Error())
+		}
 		if !state.removed && state.problem == "" {
 			v.Problems = append(v.Problems, problems(r)...)
 		}

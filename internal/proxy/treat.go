@@ -94,31 +94,50 @@ func (c *userConn) scheme() string {
 	return "http"
 }
 
+// asked is what of a request decides whether it is for an instance at all.
+type asked struct {
+	authority, name     string // as sent, and its normal host name
+	target, path, query string // as sent
+	secure              bool
+	serverName          string // of the handshake
+	preview             bool
+	length              int64
+}
+
 // lead answers a request instead of an instance if the site says so; nil if it
 // does not, or if there is no site.
-func (t *turn) lead() http.HandlerFunc {
-	site := t.target.site
+func (p *Proxy) lead(site *siteView, a asked) http.HandlerFunc {
 	if site == nil {
 		return nil
 	}
-	if t.conn.secure && !t.proxy.certs.Admits(t.conn.serverName(), string(t.req.Host)) {
+	if a.secure && !p.certs.Admits(a.serverName, a.authority) {
 		return misdirected
 	}
-	if handler, ok := t.proxy.redirectSecure(site, string(t.req.Host), string(t.req.Target), t.conn.secure); ok && t.query.preview == "" { // smoke checks come in plain
-		return handler
+	if !a.preview { // a preview is not for users, and noon's own smoke checks come in plain
+		if handler, ok := p.redirectSecure(site, a.authority, a.target, a.secure); ok {
+			return handler
+		}
 	}
-	if location, status, ok := site.rules.Redirects.Redirect(t.query.host, string(t.req.Path), string(t.req.Query)); ok {
+	if location, status, ok := site.rules.Redirects.Redirect(a.name, a.path, a.query); ok {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", location)
 			w.WriteHeader(status)
 		}
 	}
-	if most := site.traffic.Limits.Body; most > 0 && t.req.Length > most {
+	if most := site.traffic.Limits.Body; most > 0 && a.length > most {
 		return func(w http.ResponseWriter, r *http.Request) {
 			writePage(w, r, http.StatusRequestEntityTooLarge, tooLargeText)
 		}
 	}
 	return nil
+}
+
+// lead is Proxy.lead for the turn.
+func (t *turn) lead() http.HandlerFunc {
+	return t.proxy.lead(t.target.site, asked{
+		authority: string(t.req.Host), name: t.query.host, target: string(t.req.Target), path: string(t.req.Path), query: string(t.req.Query),
+		secure: t.conn.secure, serverName: t.conn.serverName(), preview: t.query.preview != "", length: t.req.Length,
+	})
 }
 
 // webRequest tells segments of a request that net/http has read.

@@ -10,36 +10,26 @@ import (
 
 // The treatment of what net/http carries: as in treat.go.
 
-// lead answers a request instead of an instance if the site says so.
-func (p *Proxy) lead(r *http.Request) http.HandlerFunc {
+// leadWeb is lead for what net/http carries.
+func (p *Proxy) leadWeb(r *http.Request) http.HandlerFunc {
 	snap := p.snap.Load()
 	if snap.ruled == 0 {
 		return nil
 	}
 	q := query{host: normalHost(r.Host), path: r.URL.Path}
 	t, _ := snap.resolve(&q)
-	if t.site == nil {
-		return nil
+	a := asked{
+		authority: r.Host, name: q.host, target: r.URL.RequestURI(), path: r.URL.EscapedPath(), query: r.URL.RawQuery,
+		secure: r.TLS != nil, preview: r.Header.Get(previewHeader) != "", length: r.ContentLength,
 	}
-	if r.TLS != nil && !p.certs.Admits(r.TLS.ServerName, r.Host) {
-		return misdirected
+	if r.TLS != nil {
+		a.serverName = r.TLS.ServerName
 	}
-	if handler, ok := p.redirectSecure(t.site, r.Host, r.URL.RequestURI(), r.TLS != nil); ok {
+	if handler := p.lead(t.site, a); handler != nil {
 		return handler
 	}
-	if location, status, ok := t.site.rules.Redirects.Redirect(q.host, r.URL.EscapedPath(), r.URL.RawQuery); ok {
-		return func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Location", location)
-			w.WriteHeader(status)
-		}
-	}
-	if most := t.site.traffic.Limits.Body; most > 0 {
-		if r.ContentLength > most {
-			return func(w http.ResponseWriter, r *http.Request) {
-				writePage(w, r, http.StatusRequestEntityTooLarge, tooLargeText)
-			}
-		}
-		r.Body = http.MaxBytesReader(nil, r.Body, most)
+	if t.site != nil && t.site.traffic.Limits.Body > 0 {
+		r.Body = http.MaxBytesReader(nil, r.Body, t.site.traffic.Limits.Body)
 	}
 	return nil
 }

@@ -442,7 +442,7 @@ func (t *turn) stopped() bool {
 	return t.abandoned || t.ended
 }
 
-// ender implements exchange's end: as kindly as the protocol allows.
+// stop implements exchange's end: as kindly as the protocol allows.
 func (t *turn) stop() {
 	c := t.conn
 	c.mu.Lock()
