@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/proxy"
 )
 
 func TestJudge(t *testing.T) {
@@ -67,4 +68,25 @@ func FuzzLookUp(f *testing.F) {
 			t.Errorf("one expectation gives %q", wrong)
 		}
 	})
+}
+
+func TestReachable(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		asked  []string
+		want   string
+		secure bool
+	}{
+		{[]string{"127.0.0.1:80"}, "a0", false},
+		{[]string{"tls:127.0.0.1:443", "127.0.0.1:80"}, "a1", false},
+		{[]string{"proxy:127.0.0.1:80", "tls:127.0.0.1:443"}, "a1", true},
+		{[]string{"proxy:tls:127.0.0.1:443"}, "", false},
+		{nil, "", false},
+	} {
+		health := proxy.Health{Asked: c.asked, Addresses: []string{"a0", "a1"}[:len(c.asked)]}
+		got, secure, err := reachable(health)
+		if got != c.want || secure != c.secure || (err == nil) != (c.want != "") {
+			t.Errorf("%q: %q %v %v", c.asked, got, secure, err)
+		}
+	}
 }
