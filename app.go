@@ -99,9 +99,19 @@ type Store struct {
 	Kind        string      `json:"kind"` // "sqlite", "postgres", "redis", "files", …
 	Coexistence Coexistence `json:"coexistence"`
 	Migrate     *Command    `json:"migrate,omitempty"`    // brings the store to what this release needs
+	Migrations  *Migrations `json:"migrations,omitempty"` // the same as files that noon applies; not both
 	Compatible  bool        `json:"compatible,omitempty"` // declared: the release before works with the migrated store
-	Quiet       bool        `json:"quiet,omitempty"`      // Migrate runs while no scheduled job does
+	Quiet       bool        `json:"quiet,omitempty"`      // it is migrated while no scheduled job runs
 	Changes     []string    `json:"changes,omitempty"`    // files whose content decides whether Migrate has work; empty: always
+}
+
+// Watched are the files whose content decides whether the store's migrations
+// have work; none: always.
+func (s Store) Watched() []string {
+	if s.Migrations != nil {
+		return []string{s.Migrations.Dir}
+	}
+	return s.Changes
 }
 
 // Command is something of the app's own that a state requires to have run.

@@ -23,6 +23,7 @@ type Input struct {
 	Apps    map[noon.Revision]noon.App  // of To and of every revision in Current
 	Marks   map[noon.Revision]StoreMark // of the same revisions
 	Walked  []Walked                    // pairs of releases that have lived side by side before
+	Brings  map[string][]noon.Brought   // store name → migrations that To has and the live release has not
 }
 
 // StoreMark tells what a release needs of its stores: store name → digest of
@@ -128,26 +129,41 @@ func (s *sketch) prepared() {
 
 // expanded has every store in a shape that both releases can use.
 func (s *sketch) expanded() {
-	var facts []noon.Need
+	var needs []noon.Need
 	quiet := false
 	for _, store := range s.app.Stores {
-		if !s.migrates(store) {
-			continue
+		if need, ok := s.expand(store); ok {
+			quiet = quiet || store.Quiet
+			needs = append(needs, need)
 		}
-		quiet = quiet || store.Quiet
-		facts = append(facts, noon.Need{Fact: &noon.Fact{
-			Name: "migrate " + store.Name, Revision: s.in.To, Host: s.hosts(s.in.To)[0], Command: *store.Migrate,
-		}})
 	}
-	if len(facts) == 0 || s.in.Kind == noon.PlanRollback {
+	if len(needs) == 0 {
 		return
 	}
-	st := noon.State{Kind: noon.Expanded, Presences: s.last().Presences, Jobs: s.last().Jobs, Enter: append(s.window(), facts...)}
+	st := noon.State{Kind: noon.Expanded, Presences: s.last().Presences, Jobs: s.last().Jobs, Enter: append(s.window(), needs...)}
 	if quiet && !st.Jobs.IsZero() {
 		s.quiet()
-		st.Jobs, st.Enter = noon.Revision{}, facts
+		st.Jobs, st.Enter = noon.Revision{}, needs
 	}
 	s.add(st)
+}
+
+// expand is what has to be done to a store before To can use it. The app's own
+// command is not run on the way to a release that was there before.
+func (s *sketch) expand(store noon.Store) (noon.Need, bool) {
+	switch {
+	case !s.migrates(store):
+		return noon.Need{}, false
+	case store.Migrations != nil && s.from.IsZero():
+		return s.data(store, noon.DataAlone), true
+	case store.Migrations != nil:
+		return s.data(store, noon.DataBoth), true
+	case s.in.Kind == noon.PlanRollback:
+		return noon.Need{}, false
+	}
+	return noon.Need{Fact: &noon.Fact{
+		Name: "migrate " + store.Name, Revision: s.in.To, Host: s.hosts(s.in.To)[0], Command: *store.Migrate,
+	}}, true
 }
 
 // quiet suspends the scheduled jobs. The window is waited for before, not
@@ -164,10 +180,14 @@ func (s *sketch) quiet() {
 }
 
 // migrates reports whether the store's migration has work for To. A store
-// whose marks are equal, or that To brings no migration for, has none.
+// whose marks are equal, or that To brings no migration for, has none; a
+// versioned one has at least to learn of every release.
 func (s *sketch) migrates(store noon.Store) bool {
-	if store.Migrate == nil {
+	if store.Migrate == nil && store.Migrations == nil {
 		return false
+	}
+	if store.Coexistence == noon.Versioned {
+		return true
 	}
 	before, after := s.in.Marks[s.from][store.Name], s.in.Marks[s.in.To][store.Name]
 	return s.from.IsZero() || before == "" || after == "" || before != after
@@ -234,7 +254,8 @@ func (s *sketch) deploySwitch(st *noon.State) {
 	st.Leave = append(st.Leave, s.hooks(noon.AfterDeploy)...)
 }
 
-// contracted has only To. A first deployment has nothing to contract.
+// contracted has only To, and stores as To alone needs them. A first
+// deployment has nothing to contract.
 func (s *sketch) contracted() {
 	if s.from.IsZero() {
 		return
@@ -243,7 +264,23 @@ func (s *sketch) contracted() {
 	s.add(noon.State{
 		Kind: noon.Contracted, Presences: []noon.Presence{to}, Jobs: s.last().Jobs,
 		Enter: []noon.Need{{Gate: &noon.Gate{Kind: noon.GateWarm, For: s.env.Warm}}},
+		Leave: s.contract(),
 	})
+}
+
+// contract is what is done to stores once the release before is gone.
+func (s *sketch) contract() []noon.Need {
+	var needs []noon.Need
+	for _, store := range s.app.Stores {
+		if store.Migrations != nil && s.migrates(store) {
+			needs = append(needs, s.data(store, noon.DataAlone))
+		}
+	}
+	return needs
+}
+
+func (s *sketch) data(store noon.Store, phase noon.DataPhase) noon.Need {
+	return noon.Need{Data: &noon.Data{Store: store.Name, Phase: phase, Revision: s.in.To}}
 }
 
 func (s *sketch) window() []noon.Need {

@@ -23,6 +23,8 @@ func (r *run) meet(ctx context.Context, i int, needs []noon.Need) error {
 			err = r.gate(ctx, i, *n.Gate)
 		case n.Fact != nil:
 			err = r.fact(ctx, *n.Fact)
+		case n.Data != nil:
+			err = r.data(ctx, *n.Data)
 		case n.Check != nil:
 			err = r.check(ctx, *n.Check)
 		}
