@@ -1,14 +1,5 @@
 package noon
 
-// Migrations are the changes of a store that a release carries as files and
-// that noon itself applies. The coexistence of the store says how they are
-// written: of a shared one as SQL files with sections to expand and to contract,
-// of a versioned one as declared operations.
-type Migrations struct {
-	Dir string `json:"dir"` // inside the release
-	URL string `json:"url"` // name of the variable or secret with the address of the database
-}
-
 // DataPhase is how far the changes of a store have been taken.
 type DataPhase string
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/noon-deploy/noon"
@@ -24,6 +25,7 @@ type Input struct {
 	Marks   map[noon.Revision]StoreMark // of the same revisions
 	Walked  []Walked                    // pairs of releases that have lived side by side before
 	Brings  map[string][]noon.Brought   // store name → migrations that To has and the live release has not
+	Past    map[string][]noon.Brought   // store name → migrations that are completed and that To has not
 }
 
 // StoreMark tells what a release needs of its stores: store name → digest of
@@ -84,10 +86,37 @@ func newSketch(in Input) (*sketch, error) {
 			Hint: "Nothing needs to be done. `noon releases` lists the others.",
 		}
 	}
+	if err := passable(in, from); err != nil {
+		return nil, err
+	}
 	return &sketch{
 		in: in, app: app, env: env, from: from,
 		plan: noon.Plan{Kind: in.Kind, Site: in.Site, From: from, To: in.To},
 	}, nil
+}
+
+// passable refuses a release that is behind a point of no return: a store has
+// lost what it needs.
+func passable(in Input, from noon.Revision) error {
+	for _, store := range slices.Sorted(maps.Keys(in.Past)) {
+		for _, b := range in.Past[store] {
+			if !b.Contracts {
+				continue
+			}
+			what := ""
+			if len(b.Loses) > 0 {
+				what = " (" + strings.Join(b.Loses, ", ") + ")"
+			}
+			return &noon.Error{
+				Kind: noon.Conflict, Op: "plan", Subject: in.Site.String(),
+				Err: fmt.Errorf("%s is behind a point of no return: %s of store %s has been completed%s, and %s does not know of it",
+					noon.ReleaseName(in.To.Release), b.Name, store, what, noon.ReleaseName(in.To.Release)),
+				Hint: fmt.Sprintf("Nothing was changed; %s serves. Go forward: a release with the older code and all migrations that %s has.",
+					noon.ReleaseName(from.Release), noon.ReleaseName(from.Release)),
+			}
+		}
+	}
+	return nil
 }
 
 func (s *sketch) last() noon.State { return s.plan.States[len(s.plan.States)-1] }
@@ -154,9 +183,9 @@ func (s *sketch) expand(store noon.Store) (noon.Need, bool) {
 	switch {
 	case !s.migrates(store):
 		return noon.Need{}, false
-	case store.Migrations != nil && s.from.IsZero():
+	case store.Migrations != "" && s.from.IsZero():
 		return s.data(store, noon.DataAlone), true
-	case store.Migrations != nil:
+	case store.Migrations != "":
 		return s.data(store, noon.DataBoth), true
 	case s.in.Kind == noon.PlanRollback:
 		return noon.Need{}, false
@@ -183,7 +212,7 @@ func (s *sketch) quiet() {
 // whose marks are equal, or that To brings no migration for, has none; a
 // versioned one has at least to learn of every release.
 func (s *sketch) migrates(store noon.Store) bool {
-	if store.Migrate == nil && store.Migrations == nil {
+	if store.Migrate == nil && store.Migrations == "" {
 		return false
 	}
 	if store.Coexistence == noon.Versioned {
@@ -272,7 +301,7 @@ func (s *sketch) contracted() {
 func (s *sketch) contract() []noon.Need {
 	var needs []noon.Need
 	for _, store := range s.app.Stores {
-		if store.Migrations != nil && s.migrates(store) {
+		if store.Migrations != "" && s.migrates(store) {
 			needs = append(needs, s.data(store, noon.DataAlone))
 		}
 	}

@@ -93,7 +93,7 @@ type dataWork struct {
 
 	mu   sync.Mutex
 	last string // what it said last
-	why  string // what keeps it from being done
+	why  string // what kept the last call from succeeding
 }
 
 // look begins a call if none is under way, and reports whether one succeeded.
@@ -131,7 +131,7 @@ func (w *dataWork) stop() {
 func (w *dataWork) progress(text string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.last, w.why = text, ""
+	w.last = text
 }
 
 func (w *dataWork) trouble(err error) {
@@ -155,7 +155,7 @@ func (w *dataWork) telling() string {
 		text += ": " + w.last
 	}
 	if w.why != "" {
-		text += " (can not be done yet: " + w.why + ")"
+		text += " (tried and not possible yet: " + w.why + ")"
 	}
 	return text
 }

@@ -19,7 +19,7 @@ import (
 func migrated(a *noon.App) {
 	a.Stores = []noon.Store{{
 		Name: "db", Kind: "postgres", Coexistence: noon.Versioned,
-		Migrations: &noon.Migrations{Dir: "migrations", URL: "DATABASE_URL"},
+		URL: "DATABASE_URL", Migrations: "migrations",
 	}}
 }
 

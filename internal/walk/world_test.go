@@ -77,7 +77,7 @@ func newSim(t *testing.T, behaviors map[int]world.Behavior, change ...func(*noon
 		apps[n] = shopApp(change...)
 	}
 	s := &sim{t: t, book: world.NewBook(apps), host: world.NewHost(noon.LocalHost, behaviors), store: &world.Store{Takes: time.Second}, waits: map[int64]string{}}
-	if apps[1].Stores[0].Migrations != nil {
+	if apps[1].Stores[0].Migrations != "" {
 		s.host.Store = s.store
 	}
 	s.host.MustServe = func() bool {
