@@ -5,6 +5,9 @@ type DataPhase string
 
 // The phases of the data of a deployment.
 const (
+	// DataAdmitted lets the new release connect and see what the release before
+	// sees: its hooks run before anything is changed.
+	DataAdmitted DataPhase = "admit"
 	// DataBoth serves the release before and the new one, which see each
 	// other's writes.
 	DataBoth DataPhase = "expand"
@@ -18,7 +21,7 @@ const (
 type Data struct {
 	Store    string    `json:"store"`
 	Phase    DataPhase `json:"phase"`
-	Revision Revision  `json:"revision"` // the new one of DataBoth, the only one of DataAlone
+	Revision Revision  `json:"revision"` // the only one of DataAlone, else the new one
 }
 
 // Name is how people call it: "expand db".

@@ -93,7 +93,7 @@ func (s *sketch) irreversible(st noon.State) []string {
 			list = append(list, s.stays(strings.TrimPrefix(need.Fact.Name, "migrate ")))
 		case need.Data != nil && need.Data.Phase == noon.DataAlone:
 			list = append(list, s.contracts(need.Data.Store)...)
-		case need.Data != nil && s.coexistence(need.Data.Store) != noon.Versioned:
+		case need.Data != nil && need.Data.Phase == noon.DataBoth && s.coexistence(need.Data.Store) != noon.Versioned:
 			list = append(list, s.stays(need.Data.Store))
 		}
 	}
@@ -176,7 +176,7 @@ func dataChanges(st noon.State, brings map[string][]noon.Brought) []string {
 		}
 		var names []string
 		for _, b := range brings[n.Data.Store] {
-			if n.Data.Phase == noon.DataBoth || b.Contracts || st.Kind == noon.Expanded {
+			if st.Kind == noon.Expanded || st.Kind == noon.Contracted && b.Contracts {
 				names = append(names, b.Name)
 			}
 		}

@@ -151,9 +151,24 @@ func (s *sketch) prepared() {
 	}
 	st.Presences = append(st.Presences, to)
 	if s.in.Kind == noon.PlanDeploy {
-		st.Leave = s.hooks(noon.BeforeDeploy)
+		st.Leave = append(s.admit(), s.hooks(noon.BeforeDeploy)...)
 	}
 	s.add(st)
+}
+
+// admit lets hooks that run before anything is changed connect to stores in
+// which every release has a name of its own.
+func (s *sketch) admit() []noon.Need {
+	if len(s.app.HooksAt(noon.BeforeDeploy)) == 0 {
+		return nil
+	}
+	var needs []noon.Need
+	for _, store := range s.app.Stores {
+		if store.Coexistence == noon.Versioned {
+			needs = append(needs, s.data(store, noon.DataAdmitted))
+		}
+	}
+	return needs
 }
 
 // expanded has every store in a shape that both releases can use.

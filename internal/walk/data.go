@@ -67,11 +67,13 @@ func (r *run) withdraw(ctx context.Context) error {
 	if r.d.Plan.From.IsZero() {
 		return nil
 	}
+	var done []string
 	for _, st := range r.d.Plan.States {
-		for _, n := range st.Enter {
-			if n.Data == nil || !slices.Contains(r.d.Facts, n.Name()) {
+		for _, n := range slices.Concat(st.Enter, st.Leave) {
+			if n.Data == nil || !slices.Contains(r.d.Facts, n.Name()) || slices.Contains(done, n.Data.Store) {
 				continue
 			}
+			done = append(done, n.Data.Store)
 			alone := noon.Data{Store: n.Data.Store, Phase: noon.DataAlone, Revision: r.d.Plan.From}
 			if err := r.data(ctx, alone); err != nil {
 				return err
