@@ -118,6 +118,7 @@ func TestRead(t *testing.T) {
 }
 
 func checkColumns(t *testing.T, c *pgcatalog.Catalog) {
+	t.Helper()
 	customer := c.Table("public", "customer")
 	text := pgcatalog.Name{Schema: "pg_catalog", Name: "text"}
 	want := []pgcatalog.Column{
@@ -145,6 +146,7 @@ func checkColumns(t *testing.T, c *pgcatalog.Catalog) {
 }
 
 func checkConstraints(t *testing.T, c *pgcatalog.Catalog) {
+	t.Helper()
 	if got := strings.Join(c.Table("other", "fresh").PrimaryKey(), " "); got != "b a" {
 		t.Errorf("primary key (%s), want the order of the key", got)
 	}
@@ -185,6 +187,7 @@ func TestInboundFromElsewhere(t *testing.T) {
 }
 
 func checkDependents(t *testing.T, c *pgcatalog.Catalog) {
+	t.Helper()
 	var got []string
 	for _, name := range []string{"customer", "orders"} {
 		for _, d := range c.Table("public", name).Dependents {
