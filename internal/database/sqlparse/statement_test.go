@@ -10,7 +10,6 @@ import (
 )
 
 func TestStatements(t *testing.T) {
-	t.Parallel()
 	script := "-- first\n-- noon: alone\nALTER TABLE café ADD COLUMN a int; /* two */\n\n" +
 		"  CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1; SELECT 2 $$;;\nSELECT '1;2' -- end\n"
 	got, err := sqlparse.Statements(script)
@@ -47,7 +46,6 @@ func TestStatements(t *testing.T) {
 }
 
 func TestTree(t *testing.T) {
-	t.Parallel()
 	list, err := sqlparse.Statements(`ALTER TABLE s.t ADD COLUMN a varchar(20) DEFAULT lower('X'), DROP COLUMN b`)
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +81,6 @@ func TestTree(t *testing.T) {
 }
 
 func TestMistakes(t *testing.T) {
-	t.Parallel()
 	for _, test := range []struct {
 		sql, message string
 		line, column int
@@ -110,7 +107,6 @@ func TestMistakes(t *testing.T) {
 }
 
 func TestLongNames(t *testing.T) {
-	t.Parallel()
 	long := strings.Repeat("ä", 32) // 64 bytes
 	list, err := sqlparse.Statements("ALTER TABLE t ADD COLUMN " + long + " int; ALTER TABLE t ADD COLUMN \"" + long[2:] + "\" int")
 	if err != nil {
@@ -122,7 +118,6 @@ func TestLongNames(t *testing.T) {
 }
 
 func TestNothing(t *testing.T) {
-	t.Parallel()
 	for _, sql := range []string{"", " ; ;", "-- only a comment"} {
 		if list, err := sqlparse.Statements(sql); err != nil || len(list) != 0 {
 			t.Errorf("%q: %v, %v", sql, list, err)
