@@ -89,8 +89,8 @@ func (s *sketch) irreversible(st noon.State) []string {
 	var list []string
 	for _, need := range slices.Concat(st.Enter, st.Leave) {
 		switch {
-		case need.Fact != nil && st.Kind == noon.Expanded:
-			list = append(list, s.stays(strings.TrimPrefix(need.Fact.Name, "migrate ")))
+		case need.Fact != nil && need.Fact.Store != "":
+			list = append(list, s.stays(need.Fact.Store))
 		case need.Data != nil && need.Data.Phase == noon.DataAlone:
 			list = append(list, s.contracts(need.Data.Store)...)
 		case need.Data != nil && need.Data.Phase == noon.DataBoth && s.coexistence(need.Data.Store) != noon.Versioned:
