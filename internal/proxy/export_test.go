@@ -242,3 +242,15 @@ func lengthOf(q *queue) int {
 	defer q.mu.Unlock()
 	return q.waiting
 }
+
+// FrameReader is frameReader for tests.
+type FrameReader struct{ r frameReader }
+
+// NewFrameReader has read nothing.
+func NewFrameReader() *FrameReader { return &FrameReader{} }
+
+// Read takes the next bytes.
+func (f *FrameReader) Read(p []byte) { f.r.read(p, nil) }
+
+// Between reports that another frame may be put here.
+func (f *FrameReader) Between() bool { return f.r.between() }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -55,6 +56,7 @@ func (f *farewell) heard(p []byte) bool {
 
 // write sends p, and what is to be said between two frames.
 func (f *farewell) write(to net.Conn, p []byte) (int, error) {
+	runtime.Gosched()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n, err := to.Write(p)
