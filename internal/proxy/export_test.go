@@ -253,3 +253,15 @@ func lengthOf(q *queue) int {
 func StandsOut(answers, bad float64, row int, otherAnswers, otherBad float64, rule noon.Outliers) string {
 	return standsOut(&tally{answers: answers, bad: bad}, row, &tally{answers: otherAnswers, bad: otherBad}, withOutlierDefaults(rule))
 }
+
+// FrameReader is frameReader for tests.
+type FrameReader struct{ r frameReader }
+
+// NewFrameReader has read nothing.
+func NewFrameReader() *FrameReader { return &FrameReader{} }
+
+// Read takes the next bytes.
+func (f *FrameReader) Read(p []byte) { f.r.read(p, nil) }
+
+// Between reports that another frame may be put here.
+func (f *FrameReader) Between() bool { return f.r.between() }
