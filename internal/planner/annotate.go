@@ -162,9 +162,19 @@ func changes(before, after noon.State, from noon.Revision, brings map[string][]n
 		list = append(list, jobsChange(before.Jobs, after.Jobs))
 	}
 	if after.Kind == noon.Contracted {
-		list = append(list, fmt.Sprintf("going back to %s takes a plan of its own from here", name(from)))
+		list = append(list, wayBack(from, after, brings))
 	}
 	return list
+}
+
+// wayBack tells what is left of it in the last state.
+func wayBack(from noon.Revision, last noon.State, brings map[string][]noon.Brought) string {
+	for _, n := range last.Leave {
+		if n.Data != nil && slices.ContainsFunc(brings[n.Data.Store], func(b noon.Brought) bool { return b.Contracts }) {
+			return fmt.Sprintf("there is no way back to %s from here", name(from))
+		}
+	}
+	return fmt.Sprintf("going back to %s takes a plan of its own from here", name(from))
 }
 
 // dataChanges tells which migrations a state takes a step further.
