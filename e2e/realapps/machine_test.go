@@ -56,7 +56,7 @@ func newMachine(t *testing.T, example, app string) *machine {
 func (m *machine) serve() {
 	m.t.Helper()
 	data := filepath.Join(m.dir, "data")
-	cmd := exec.Command(noonBinary, "serve", "--data", data, "--listen", "127.0.0.1:0") //nolint:noctx // it ends by noon down
+	cmd := exec.Command(noonBinary, "serve", "--data", data, "--listen", "127.0.0.1:0")
 	log, err := os.Create(filepath.Join(m.dir, "noon.log"))
 	if err != nil {
 		m.t.Fatal(err)
@@ -122,12 +122,7 @@ func (m *machine) environ() []string {
 			env = append(env, name+"="+value)
 		}
 	}
-	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GONOSUMDB", "GOSUMDB", "GOPRIVATE"} {
-		if out, err := exec.CommandContext(context.Background(), "go", "env", name).Output(); err == nil {
-			env = append(env, name+"="+strings.TrimSpace(string(out)))
-		}
-	}
-	return env
+	return append(env, goCaches...)
 }
 
 type result struct {
@@ -150,13 +145,12 @@ func (m *machine) try(ctx context.Context, stdin string, args ...string) result 
 }
 
 // must runs noon and wants it to succeed.
-func (m *machine) must(args ...string) string {
+func (m *machine) must(args ...string) {
 	m.t.Helper()
 	r := m.try(m.t.Context(), "", args...)
 	if r.code != 0 {
 		m.t.Fatalf("noon %q: exit code %d: %s", args, r.code, r.output)
 	}
-	return r.output
 }
 
 // set gives the site values; those of secrets come over stdin.
