@@ -16,7 +16,7 @@ function client(api) {
     let token = '';
     const send = async init => {
         const headers = { ...init.headers, ...(token && { Authorization: `Bearer ${token}` }) };
-        const res = await fetch(`${url}/${api}`, { method: 'POST', signal: AbortSignal.timeout(30000), ...init, headers });
+        const res = await fetch(`${url}/${api}`, { method: 'POST', signal: AbortSignal.timeout(60000), ...init, headers });
         const text = await res.text();
         token = res.headers.get('vendure-auth-token') ?? token;
         need(res.status === 200 && !text.includes('"errors":'), `${api}: HTTP ${res.status}`, text.slice(0, 200));
@@ -42,7 +42,7 @@ async function buy() {
     const { ask } = client('shop-api');
     const product = await ask('{ product(slug: "pocket-sundial") { variants { id sku priceWithTax } featuredAsset { name preview } optionGroups { code } } }');
     need(product.variants.length === 2 && product.optionGroups.length === 1, 'product', product);
-    const picture = await fetch(url + new URL(product.featuredAsset.preview, url).pathname + '?preset=thumb', { signal: AbortSignal.timeout(30000) });
+    const picture = await fetch(url + new URL(product.featuredAsset.preview, url).pathname + '?preset=thumb', { signal: AbortSignal.timeout(60000) });
     need(picture.status === 200 && (await picture.arrayBuffer()).byteLength > 0, 'picture', picture.status);
     const [variant] = product.variants;
     let cart = await ask(`mutation($id: ID!) { addItemToOrder(productVariantId: $id, quantity: 3) ${order} }`, { id: variant.id });

@@ -42,7 +42,7 @@ type service struct {
 }
 
 func main() {
-	s := &service{url: strings.TrimSuffix(os.Getenv("SITE_URL"), "/"), client: http.Client{Timeout: 20 * time.Second}, user: "smoke"}
+	s := &service{url: strings.TrimSuffix(os.Getenv("SITE_URL"), "/"), client: http.Client{Timeout: time.Minute}, user: "smoke"}
 	if len(os.Args) < 2 {
 		if !s.report() {
 			os.Exit(1)

@@ -38,7 +38,7 @@ type user struct {
 
 func main() {
 	u := &user{
-		url: strings.TrimSuffix(os.Getenv("SITE_URL"), "/"), client: http.Client{Timeout: 20 * time.Second},
+		url: strings.TrimSuffix(os.Getenv("SITE_URL"), "/"), client: http.Client{Timeout: time.Minute},
 		name: fmt.Sprintf("smoke%dx%d", os.Getpid(), time.Now().UnixNano()),
 	}
 	if len(os.Args) < 2 {
