@@ -21,8 +21,8 @@ type grant struct {
 func TestOpenFGA(t *testing.T) {
 	chosen(t, "openfga")
 	t.Parallel()
+	db := database(t, "openfga") // before noon, so that it outlives what noon runs
 	m := newMachine(t, "openfga", "permissions")
-	db := database(t, "openfga")
 	m.set(map[string]string{"SITE_URL": m.url}, map[string]string{"OPENFGA_DATASTORE_URI": db})
 	m.release("1.8.4", map[string]string{"version": "1.8.4"})
 	m.walk("r1", "deploy", "r1")

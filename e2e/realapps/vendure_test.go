@@ -25,8 +25,8 @@ type visit struct{ Kept []thing }
 // that needs it, contracted with the one after.
 func TestVendure(t *testing.T) {
 	chosen(t, "vendure")
+	db := database(t, "vendure") // before noon, so that it outlives what noon runs
 	m := newMachine(t, "vendure", "sundries")
-	db := database(t, "vendure")
 	m.set(map[string]string{"SITE_URL": m.url, "ASSETS_DIR": filepath.Join(m.dir, "assets")},
 		map[string]string{"DATABASE_URL": db, "COOKIE_SECRET": "only-for-tests", "SUPERADMIN_PASSWORD": adminPassword})
 	history := vendureReleases(m)
