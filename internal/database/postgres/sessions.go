@@ -22,12 +22,10 @@ func (e *Engine) lockKey() string { return "noon schema " + e.c.App }
 // had the lock has ended.
 const predecessor = 2 * time.Second
 
-// lock takes the engine's lock for as long as the connection lives.
+// lock takes the engine's lock for as long as the connection lives. It asks
+// again and again: a statement that waits in the server is one that the holder's
+// index, built beside all statements, waits for in turn.
 func (e *Engine) lock(ctx context.Context, conn *pgx.Conn) error {
-	if e.c.Wait {
-		_, err := conn.Exec(ctx, "select pg_advisory_lock(hashtextextended($1, 0))", e.lockKey())
-		return explain("take the lock on the schema", e.c.App, err)
-	}
 	for until := time.Now().Add(predecessor); ; {
 		var got bool
 		if err := conn.QueryRow(ctx, "select pg_try_advisory_lock(hashtextextended($1, 0))", e.lockKey()).Scan(&got); err != nil {
@@ -36,7 +34,10 @@ func (e *Engine) lock(ctx context.Context, conn *pgx.Conn) error {
 		if got {
 			return nil
 		}
-		if time.Now().After(until) || !pause(ctx, 50*time.Millisecond) {
+		if !pause(ctx, 50*time.Millisecond) {
+			return explain("take the lock on the schema", e.c.App, ctx.Err())
+		}
+		if !e.c.Wait && time.Now().After(until) {
 			break
 		}
 	}
