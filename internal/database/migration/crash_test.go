@@ -199,21 +199,21 @@ func (w world) wantNothing(t *testing.T, set migration.Set) {
 func TestBatchesKilledAtAnyTime(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, w world) {
-		const rows = 20_000
+		const rows = 4_000
 		w.exec(t, "CREATE TABLE counters (id INTEGER PRIMARY KEY, n INTEGER NOT NULL)")
 		w.exec(t, "INSERT INTO counters WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 1000) SELECT i * 7, 0 FROM c")
 		for i := 1; i < rows/1000; i++ {
 			w.exec(t, fmt.Sprintf("INSERT INTO counters SELECT id + %d, 0 FROM counters WHERE id <= 7000", i*7000))
 		}
-		dir := write(t, "0001_count.sql", "-- noon: data over counters.id in 50\nUPDATE counters SET n = n + 1 WHERE id BETWEEN :low AND :high;\n")
+		dir := write(t, "0001_count.sql", "-- noon: data over counters.id in 100\nUPDATE counters SET n = n + 1 WHERE id BETWEEN :low AND :high;\n")
 		kills := 0
 		for try := 0; ; try++ {
 			ctx, cancel := context.WithCancel(t.Context())
-			cmd := w.command(ctx, t, dir, "migrated", childBatch+"=2")
+			cmd := w.command(ctx, t, dir, "migrated", childBatch+"=5")
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			go w.killAfter(ctx, cancel, "SELECT count(*) FROM counters WHERE n > 0", try*2500)
+			go w.killAfter(ctx, cancel, "SELECT count(*) FROM counters WHERE n > 0", try*500)
 			err := cmd.Wait()
 			cancel()
 			if err == nil {
