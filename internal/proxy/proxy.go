@@ -102,8 +102,9 @@ type Proxy struct {
 	draining    atomic.Bool  // a successor takes the new connections
 
 	// changes serialises whatever replaces the snapshot or the process.
-	changes sync.Mutex
-	handed  bool // under changes: the successor's word counts
+	changes  sync.Mutex
+	handed   bool // under changes: the successor's word counts
+	changing changing
 
 	mu        sync.Mutex // short: protects the maps
 	sites     map[noon.Site]*siteState
