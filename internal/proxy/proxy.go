@@ -86,15 +86,16 @@ type Proxy struct {
 	store   store
 	reverse *httputil.ReverseProxy
 
-	slabs   slabs
-	turns   turns
-	ids     requestIDs
-	sweeper sweeper
-	meter   meter.Registry
-	seed    maphash.Seed
-	certs   *cert.Store
-	tls     *tls.Config
-	web     handOff
+	slabs    slabs
+	turns    turns
+	ids      requestIDs
+	sweeper  sweeper
+	meter    meter.Registry
+	bequests bequests
+	seed     maphash.Seed
+	certs    *cert.Store
+	tls      *tls.Config
+	web      handOff
 	// nowhere counts what belongs to no site.
 	nowhere *meter.Series
 
@@ -300,6 +301,7 @@ func (p *Proxy) finish(ctx context.Context) error {
 			break
 		}
 	}
+	p.bequeath(context.WithoutCancel(ctx))
 	calls, cancelCalls := context.WithTimeout(context.WithoutCancel(ctx), callGrace)
 	defer cancelCalls()
 	if p.parts.open.wait(calls) != nil {
