@@ -253,3 +253,6 @@ func lengthOf(q *queue) int {
 func StandsOut(answers, bad float64, row int, otherAnswers, otherBad float64, rule noon.Outliers) string {
 	return standsOut(&tally{answers: answers, bad: bad}, row, &tally{answers: otherAnswers, bad: otherBad}, withOutlierDefaults(rule))
 }
+
+// Close gives back what Open has taken.
+func (p *Proxy) Close() { p.close() }

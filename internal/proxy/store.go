@@ -10,8 +10,11 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/atomicfile"
@@ -81,6 +84,7 @@ func (s store) load() (map[noon.Site]*siteState, error) {
 		return nil, &noon.Error{Kind: noon.Failure, Op: "read the proxy's sites", Subject: s.sites(), Err: err, Hint: "Check the permissions of the directory."}
 	}
 	sites := map[noon.Site]*siteState{}
+	var found []noon.Site
 	for _, entry := range entries {
 		path := filepath.Join(s.sites(), entry.Name())
 		if strings.HasPrefix(entry.Name(), ".") {
@@ -92,10 +96,29 @@ func (s store) load() (map[noon.Site]*siteState, error) {
 		if !ok || err != nil {
 			continue // not ours
 		}
-		sites[site] = loadSite(path, site)
+		found = append(found, site)
+	}
+	for i, state := range s.loadSites(found) {
+		sites[found[i]] = state
 	}
 	resolveConflicts(sites)
 	return sites, nil
+}
+
+// loadSites reads the files of sites, several at a time: users wait for it.
+func (s store) loadSites(list []noon.Site) []*siteState {
+	states := make([]*siteState, len(list))
+	var next atomic.Int64
+	var readers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(list)) {
+		readers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(list)); i = next.Add(1) - 1 {
+				states[i] = loadSite(s.path(list[i]), list[i])
+			}
+		})
+	}
+	readers.Wait()
+	return states
 }
 
 func loadSite(path string, site noon.Site) *siteState {
