@@ -33,7 +33,7 @@ demo: build ## watch releases come and go under load, about a minute (ARGS="--se
 	bin/noon demo $(ARGS)
 
 .PHONY: check
-check: tools ## the fast part of test, for while you work: lint and short tests
+check: tools servers ## the fast part of test, for while you work: lint and short tests
 	.cache/bin/golangci-lint run --allow-parallel-runners ./...
 	$(GO) test -short -shuffle=on $$($(GO) list ./... | grep -v /e2e)
 
@@ -88,6 +88,10 @@ $(TOOLS_KEY): tools/go.mod tools/go.sum
 		echo "The tools could not be built. They come through the Go module proxy (GOPROXY=$$($(GO) env GOPROXY)):" >&2; \
 		echo "make sure that it can be reached, then run make tools again." >&2; exit 1; }
 	@touch $@
+
+.PHONY: servers
+servers: ## fetch the database servers that tests need and the machine lacks into .cache/servers
+	@scripts/servers
 
 .PHONY: clean
 clean: ## remove everything that the targets above made

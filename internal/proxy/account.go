@@ -115,6 +115,9 @@ func (t *turn) write(log *meter.Log, series *meter.Series, took time.Duration) {
 	if t.req.Minor == 0 {
 		e.Protocol = "HTTP/1.0"
 	}
+	if _, ok := t.conn.Conn.(*stream); ok {
+		e.Protocol = "HTTP/2.0"
+	}
 	if !a.first.IsZero() {
 		e.FirstByte = a.first.Sub(a.begin)
 	}

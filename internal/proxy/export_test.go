@@ -256,3 +256,15 @@ func StandsOut(answers, bad float64, row int, otherAnswers, otherBad float64, ru
 
 // Close gives back what Open has taken.
 func (p *Proxy) Close() { p.close() }
+
+// FrameReader is frameReader for tests.
+type FrameReader struct{ r frameReader }
+
+// NewFrameReader has read nothing.
+func NewFrameReader() *FrameReader { return &FrameReader{} }
+
+// Read takes the next bytes.
+func (f *FrameReader) Read(p []byte) { f.r.read(p, nil) }
+
+// Between reports that another frame may be put here.
+func (f *FrameReader) Between() bool { return f.r.between() }

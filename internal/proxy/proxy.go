@@ -88,6 +88,7 @@ type Proxy struct {
 
 	slabs    slabs
 	turns    turns
+	heard    heards
 	ids      requestIDs
 	sweeper  sweeper
 	meter    meter.Registry
@@ -263,6 +264,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 func (p *Proxy) stop(ctx context.Context) error {
 	p.draining.Store(true)
 	p.users.closeListeners()
+	p.web.leave()
 	p.parts.closeListeners()
 	// Taken so that no upgrade begins; one that is under way has ended.
 	p.changes.Lock()

@@ -98,7 +98,7 @@ func (t *turn) run() outcome {
 	t.account.begin = time.Now()
 	err := t.readHead()
 	if errors.Is(err, h1.ErrPreface) {
-		return t.toWeb()
+		return t.toWeb(true)
 	}
 	if err != nil {
 		how := t.refuse(err)
@@ -213,7 +213,7 @@ func (t *turn) answer() outcome {
 			return t.serve(handler)
 		}
 		if t.target.route != nil && t.target.route.h2c {
-			return t.toWeb()
+			return t.toWeb(false)
 		}
 		t.bound()
 	}
