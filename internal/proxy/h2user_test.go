@@ -29,6 +29,7 @@ type h2user struct {
 	next    uint32
 	open    map[uint32]*h2answer
 	leaving bool   // no more streams are taken
+	deaf    bool   // no window is opened
 	last    uint32 // the highest stream that is taken
 	goAways []uint32
 	err     error
@@ -167,7 +168,7 @@ func (u *h2user) takeLocked(f http2.Frame) {
 		if a != nil {
 			a.body.Write(f.Data())
 		}
-		if n := uint32(len(f.Data())); n > 0 && !f.StreamEnded() { //nolint:gosec // a frame is small
+		if n := uint32(len(f.Data())); n > 0 && !f.StreamEnded() && !u.deaf { //nolint:gosec // a frame is small
 			_ = u.framer.WriteWindowUpdate(f.StreamID, n)
 		}
 		if f.StreamEnded() {

@@ -8,6 +8,7 @@ import (
 	"net/textproto"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -49,6 +50,10 @@ func (p *Proxy) serveStream(w http.ResponseWriter, r *http.Request, from *webCon
 	s.conn.init(s, s, &p.slabs)
 	s.conn.proxy, s.conn.secure, s.conn.name = p, from.user.secure, from.user.name
 	s.conn.from, s.conn.hashed = from.user.from, from.user.hashed
+	if t := r.RequestURI; r.Method != http.MethodConnect && t != "*" && !strings.HasPrefix(t, "/") {
+		writePage(w, r, http.StatusBadRequest, "The path of a request begins with a slash.") // RFC 9113, section 8.3.1
+		return true
+	}
 	in, n := s.head()
 	if in == nil {
 		writePage(w, r, http.StatusRequestHeaderFieldsTooLarge, "The head of the request is too long.")
