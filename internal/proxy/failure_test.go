@@ -77,7 +77,6 @@ func TestAllDead(t *testing.T) {
 		if a := <-answered; a.body != "r1" {
 			t.Errorf("%+v", a)
 		}
-
 	})
 }
 

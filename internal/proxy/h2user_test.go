@@ -45,7 +45,7 @@ type h2answer struct {
 }
 
 // dialH2 connects, over TLS unless config is nil.
-func dialH2(t testing.TB, address string, config *tls.Config) *h2user {
+func dialH2(t *testing.T, address string, config *tls.Config) *h2user {
 	t.Helper()
 	u, err := tryH2(address, config)
 	if err != nil {
@@ -203,7 +203,7 @@ func (u *h2user) endLocked(id uint32, err error) {
 }
 
 // wait gives the answer once it has ended.
-func (a *h2answer) wait(t testing.TB) *h2answer {
+func (a *h2answer) wait(t *testing.T) *h2answer {
 	t.Helper()
 	select {
 	case <-a.ended:

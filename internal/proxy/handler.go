@@ -26,7 +26,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	from := webConnOf(r.Context())
 	from.active.Add(1)
 	defer from.over()
-	if r.ProtoMajor < 2 || !p.serveStream(w, r, from) {
+	if r.ProtoMajor < 2 || !p.serveStream(w, r, from) { //nolint:contextcheck // a turn looks at the request's by itself
 		p.serveWeb(w, r, from)
 	}
 	if from.told.Load() {

@@ -56,6 +56,7 @@ func (p *Proxy) handshake(conn net.Conn) {
 	_ = conn.SetDeadline(time.Time{}) // closed: the next use tells
 	if state := c.ConnectionState(); state.NegotiatedProtocol == "h2" {
 		p.users.begun(conn)
+		_ = conn.SetReadDeadline(time.Now().Add(p.limits.Header)) // net/http takes it back once HTTP/2 has begun
 		p.handToWeb(p.newWebConn(c, c.RemoteAddr(), nil, &state, true))
 		return
 	}

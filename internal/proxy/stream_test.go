@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -332,13 +334,41 @@ func TestSmuggledOverH2(t *testing.T) {
 		return fields
 	}
 	bad := [][]string{
-		{":method", "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET"}, {":method", "GET /evil HTTP/1.1"}, {":method", "G\tT"}, {":method", "GET "},
-		{":path", "/ HTTP/1.1\r\nX: y"}, {":path", "/a b"}, {":path", "/ HTTP/1.0"}, {":path", "/a\x00b"}, {":path", "/#evil"}, {":path", "http://other/"}, {":path", "/\xff"}, {":path", ""}, {":path", "*"},
-		{":authority", "shop\r\nX: y"}, {":authority", "shop x"}, {":authority", "user@shop"}, {":authority", "shop/evil"}, {":authority", "a,b"}, {":authority", "shop:99999999"},
-		{"x-evil", "a\r\nHost: other"}, {"x-evil", "a\nb"}, {"x-evil", "a\rb"}, {"x-evil", "a\x00b"},
-		{"x evil", "a"}, {"x:evil", "a"}, {"x-evil\r\nhost", "a"}, {"X-Evil", "a"},
-		{"transfer-encoding", "chunked"}, {"transfer-encoding", " chunked"}, {"connection", "close"}, {"upgrade", "websocket"}, {"te", "gzip"}, {"expect", "200-ok"},
-		{":protocol", "websocket"}, {":status", "200"},
+		{":method", "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET"},
+		{":method", "GET /evil HTTP/1.1"},
+		{":method", "G\tT"},
+		{":method", "GET "},
+		{":path", "/ HTTP/1.1\r\nX: y"},
+		{":path", "/a b"},
+		{":path", "/ HTTP/1.0"},
+		{":path", "/a\x00b"},
+		{":path", "/#evil"},
+		{":path", "http://other/"},
+		{":path", "/\xff"},
+		{":path", ""},
+		{":path", "*"},
+		{":authority", "shop\r\nX: y"},
+		{":authority", "shop x"},
+		{":authority", "user@shop"},
+		{":authority", "shop/evil"},
+		{":authority", "a,b"},
+		{":authority", "shop:99999999"},
+		{"x-evil", "a\r\nHost: other"},
+		{"x-evil", "a\nb"},
+		{"x-evil", "a\rb"},
+		{"x-evil", "a\x00b"},
+		{"x evil", "a"},
+		{"x:evil", "a"},
+		{"x-evil\r\nhost", "a"},
+		{"X-Evil", "a"},
+		{"transfer-encoding", "chunked"},
+		{"transfer-encoding", " chunked"},
+		{"connection", "close"},
+		{"upgrade", "websocket"},
+		{"te", "gzip"},
+		{"expect", "200-ok"},
+		{":protocol", "websocket"},
+		{":status", "200"},
 	}
 	for _, change := range bad {
 		u := dialH2(t, strings.TrimPrefix(p.url, "http://"), nil)
@@ -395,9 +425,10 @@ func TestUserOfH2Leaves(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	c := h2client(t)
 	gone := make(chan struct{})
+	req := request(t, http.MethodGet, p.url, nil).WithContext(ctx)
 	go func() {
 		defer close(gone)
-		_, _ = do(c, request(t, http.MethodGet, p.url, nil).WithContext(ctx))
+		_, _ = do(c, req)
 	}()
 	held := func() int {
 		seen, err := p.Traffic(t.Context(), 100*time.Millisecond)
@@ -410,4 +441,35 @@ func TestUserOfH2Leaves(t *testing.T) {
 	cancel()
 	<-gone
 	eventually(t, "it has left", func() bool { return held() == 0 })
+}
+
+// TestSilentOverH2: connections on which nothing is said, or not enough, end.
+func TestSilentOverH2(t *testing.T) {
+	t.Parallel()
+	p := startListening(t, shortDir(t), proxy.Limits{Header: 2 * time.Second, Idle: time.Second}, "127.0.0.1:0", "tls:127.0.0.1:0")
+	r := overTLS(routing(1, 1, backend(t, says("ok"))))
+	r.Domains = []string{"shop.example.com"}
+	mustRoute(t, p, r)
+	secure := p.proxy.Addrs()[1].String()
+	var wg sync.WaitGroup
+	for _, said := range []string{"", "PRI * HT", http2.ClientPreface} {
+		conn, err := tls.Dial("tcp", secure, h2TLS())
+		if err != nil {
+			t.Fatal(err)
+		}
+		wg.Go(func() {
+			defer func() { _ = conn.Close() }()
+			_, _ = io.WriteString(conn, said)
+			_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+			if _, err := io.Copy(io.Discard, conn); os.IsTimeout(err) {
+				t.Errorf("%q: it goes on", said)
+			}
+		})
+	}
+	wg.Wait()
+	u := dialH2(t, secure, h2TLS())
+	if a, err := u.get("/"); err != nil || a.wait(t).err != nil {
+		t.Fatal(a, err)
+	}
+	eventually(t, "it ends", func() bool { u.mu.Lock(); defer u.mu.Unlock(); return u.err != nil })
 }

@@ -199,7 +199,7 @@ func (c *webConn) Read(p []byte) (int, error) {
 		return 0, io.EOF // net/http would take it for HTTP/1.1, and answer
 	}
 	c.begins = c.begins[opening:]
-	if c.farewell.heard(p[opening:n]) {
+	if c.heard(p[opening:n]) {
 		c.endIfIdle()
 	}
 	return n, err
@@ -210,7 +210,7 @@ func (c *webConn) Write(p []byte) (int, error) {
 	if !c.frames {
 		return c.Conn.Write(p)
 	}
-	return c.farewell.write(c.Conn, p)
+	return c.write(c.Conn, p)
 }
 
 // CloseWrite ends our direction.
@@ -222,7 +222,7 @@ func (c *webConn) CloseWrite() error {
 }
 
 // leave tells the user to make another connection for what is next.
-func (c *webConn) leave() { c.farewell.begin(c.Conn) }
+func (c *webConn) leave() { c.begin(c.Conn) }
 
 // over notes the end of a request.
 func (c *webConn) over() {
@@ -234,12 +234,12 @@ func (c *webConn) over() {
 // endIfIdle ends a connection that was left and carries nothing, a moment
 // later: the last frames may be on their way, and users end it by themselves.
 func (c *webConn) endIfIdle() {
-	if !c.farewell.returned.Load() || c.active.Load() > 0 {
+	if !c.returned.Load() || c.active.Load() > 0 {
 		return
 	}
 	time.AfterFunc(endGrace, func() {
 		if c.active.Load() == 0 {
-			c.farewell.end(c.Conn)
+			c.end(c.Conn)
 		}
 	})
 }
