@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httputil"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -78,11 +77,10 @@ const maxHeader = 64 << 10
 
 // Proxy sends requests to instances. Open makes one.
 type Proxy struct {
-	cfg     Config
-	limits  Limits
-	log     *slog.Logger
-	store   store
-	reverse *httputil.ReverseProxy
+	cfg    Config
+	limits Limits
+	log    *slog.Logger
+	store  store
 
 	slabs   slabs
 	turns   turns
@@ -156,7 +154,6 @@ func Open(cfg Config) (*Proxy, error) {
 	p.seed, p.nowhere = maphash.MakeSeed(), p.meter.Series(meter.Key{})
 	p.sweeper.start, p.users.broken = time.Now(), make(chan error, 1)
 	p.users.seats.open(p.limits.Connections)
-	p.reverse = p.newReverse()
 	p.web = handOff{server: p.newWeb(), conns: make(chan net.Conn), done: make(chan struct{})}
 	if err := p.open(); err != nil {
 		p.close()

@@ -7,8 +7,10 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
 	"os"
@@ -33,89 +35,139 @@ func h2client(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
+// eachApp runs a test with an instance that speaks HTTP/1.1, and with one that
+// speaks HTTP/2 alone.
+func eachApp(t *testing.T, traffic noon.Traffic, app http.HandlerFunc, f func(t *testing.T, p *running)) {
+	t.Helper()
+	for _, name := range []string{"to h1", "to h2"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, proxy.Limits{})
+			r := routing(1, 1)
+			r.Traffic = traffic
+			if name == "to h2" {
+				r.Endpoints = h2Endpoints(1, h2backend(t, app))
+			} else {
+				r.Endpoints = endpoints(1, backend(t, app))
+			}
+			mustRoute(t, p, r)
+			f(t, p)
+		})
+	}
+}
+
+// h2backend is an instance that speaks HTTP/2 alone.
+func h2backend(t *testing.T, handler http.HandlerFunc) string {
+	t.Helper()
+	s := httptest.NewUnstartedServer(handler)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.Config.Protocols = &http.Protocols{}
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Start()
+	t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+	})
+	return s.Listener.Addr().String()
+}
+
+func h2Endpoints(release int, addresses ...string) []noon.Endpoint {
+	list := endpoints(release, addresses...)
+	for i := range list {
+		list[i].Protocol = noon.H2C
+	}
+	return list
+}
+
 // TestTrailersOverH2: both ways, with and without a length.
 func TestTrailersOverH2(t *testing.T) {
 	t.Parallel()
-	p := serving(t, func(w http.ResponseWriter, r *http.Request) {
+	eachApp(t, noon.Traffic{}, func(w http.ResponseWriter, r *http.Request) {
 		n, _ := io.Copy(io.Discard, r.Body)
 		w.Header().Set("Trailer", "Sum")
 		_, _ = fmt.Fprint(w, n, " ", r.Trailer.Get("Count"))
 		w.Header().Set("Sum", "42")
 		w.Header().Set(http.TrailerPrefix+"Late", "said later")
+	}, func(t *testing.T, p *running) {
+		t.Helper()
+		c := h2client(t)
+		for _, length := range []int64{-1, 100_000} {
+			req := request(t, http.MethodPost, p.url, io.LimitReader(zeros{}, 100_000))
+			req.ContentLength = length
+			req.Trailer = http.Header{"Count": {"7"}}
+			res, err := c.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(res.Body)
+			_ = res.Body.Close()
+			if err != nil || string(body) != "100000 7" || res.Trailer.Get("Sum") != "42" || res.Trailer.Get("Late") != "said later" {
+				t.Errorf("%d: %q %v %v", length, body, res.Trailer, err)
+			}
+		}
 	})
-	c := h2client(t)
-	for _, length := range []int64{-1, 100_000} {
-		req := request(t, http.MethodPost, p.url, io.LimitReader(zeros{}, 100_000))
-		req.ContentLength = length
-		req.Trailer = http.Header{"Count": {"7"}}
-		res, err := c.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(res.Body)
-		_ = res.Body.Close()
-		if err != nil || string(body) != "100000 7" || res.Trailer.Get("Sum") != "42" || res.Trailer.Get("Late") != "said later" {
-			t.Errorf("%d: %q %v %v", length, body, res.Trailer, err)
-		}
-	}
 }
 
 // TestInterimOverH2: interim answers are passed on, and are not part of the
 // final one; 100 is only sent when the body is wanted.
 func TestInterimOverH2(t *testing.T) {
 	t.Parallel()
-	p := serving(t, func(w http.ResponseWriter, r *http.Request) {
+	eachApp(t, noon.Traffic{}, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</a.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
 		w.Header().Del("Link")
 		n, _ := io.Copy(io.Discard, r.Body)
 		_, _ = fmt.Fprint(w, n)
+	}, func(t *testing.T, p *running) {
+		t.Helper()
+		var hints []string
+		trace := &httptrace.ClientTrace{Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
+			hints = append(hints, fmt.Sprint(code, h.Get("Link")))
+			return nil
+		}}
+		req := request(t, http.MethodPost, p.url, strings.NewReader("body"), withHeader("Expect", "100-continue"))
+		a, err := do(h2client(t), req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+		if err != nil || a.body != "4" || a.header.Get("Link") != "" || !slices.Contains(hints, "103</a.css>; rel=preload") || !slices.Contains(hints, "100") {
+			t.Errorf("%+v %v, hints %q", a, err, hints)
+		}
 	})
-	var hints []string
-	trace := &httptrace.ClientTrace{Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
-		hints = append(hints, fmt.Sprint(code, h.Get("Link")))
-		return nil
-	}}
-	req := request(t, http.MethodPost, p.url, strings.NewReader("body"), withHeader("Expect", "100-continue"))
-	a, err := do(h2client(t), req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
-	if err != nil || a.body != "4" || a.header.Get("Link") != "" || !slices.Contains(hints, "103</a.css>; rel=preload") || !slices.Contains(hints, "100") {
-		t.Errorf("%+v %v, hints %q", a, err, hints)
-	}
 }
 
 // TestDuplexOverH2: an answer goes on while the request does, and ends it when
 // it ends.
 func TestDuplexOverH2(t *testing.T) {
 	t.Parallel()
-	p := serving(t, func(w http.ResponseWriter, r *http.Request) {
+	eachApp(t, noon.Traffic{}, func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex()
 		in := bufio.NewScanner(r.Body)
 		for in.Scan() && in.Text() != "enough" {
 			_, _ = fmt.Fprintln(w, "you said", in.Text())
 			_ = http.NewResponseController(w).Flush()
 		}
+	}, func(t *testing.T, p *running) {
+		t.Helper()
+		body, says := io.Pipe()
+		defer func() { _ = says.Close() }()
+		go func() { _, _ = io.WriteString(says, "begin\n") }()
+		res, err := h2client(t).Do(request(t, http.MethodPost, p.url, body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = res.Body.Close() }()
+		heard := bufio.NewReader(res.Body)
+		for _, word := range []string{"begin", "one", "two"} {
+			if word != "begin" {
+				_, _ = fmt.Fprintln(says, word)
+			}
+			if line, err := heard.ReadString('\n'); err != nil || line != "you said "+word+"\n" {
+				t.Fatalf("%q %v", line, err)
+			}
+		}
+		_, _ = fmt.Fprintln(says, "enough")
+		if rest, err := io.ReadAll(heard); err != nil || len(rest) > 0 {
+			t.Errorf("%q %v", rest, err)
+		}
 	})
-	body, says := io.Pipe()
-	defer func() { _ = says.Close() }()
-	go func() { _, _ = io.WriteString(says, "begin\n") }()
-	res, err := h2client(t).Do(request(t, http.MethodPost, p.url, body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	heard := bufio.NewReader(res.Body)
-	for _, word := range []string{"begin", "one", "two"} {
-		if word != "begin" {
-			_, _ = fmt.Fprintln(says, word)
-		}
-		if line, err := heard.ReadString('\n'); err != nil || line != "you said "+word+"\n" {
-			t.Fatalf("%q %v", line, err)
-		}
-	}
-	_, _ = fmt.Fprintln(says, "enough")
-	if rest, err := io.ReadAll(heard); err != nil || len(rest) > 0 {
-		t.Errorf("%q %v", rest, err)
-	}
 }
 
 // TestCutOverH2: an answer of which no more comes is not taken for whole.
@@ -194,7 +246,7 @@ func TestEventsOverH2(t *testing.T) {
 // stream that nobody reads holds up no other.
 func TestManyStreams(t *testing.T) {
 	t.Parallel()
-	p := serving(t, func(w http.ResponseWriter, r *http.Request) {
+	eachApp(t, noon.Traffic{}, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/endless" {
 			for r.Context().Err() == nil {
 				_, _ = w.Write(make([]byte, 64<<10))
@@ -203,25 +255,27 @@ func TestManyStreams(t *testing.T) {
 		}
 		body, _ := io.ReadAll(r.Body)
 		_, _ = fmt.Fprint(w, r.URL.Path, " ", len(body), " ", bytes.Count(body, body[:1]))
+	}, func(t *testing.T, p *running) {
+		t.Helper()
+		c := h2client(t)
+		res, err := c.Do(request(t, http.MethodGet, p.url+"/endless", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = res.Body.Close() }()
+		var wg sync.WaitGroup
+		for i := range 200 {
+			wg.Go(func() {
+				size := 1 + i*997
+				body := bytes.Repeat([]byte{byte(i)}, size)
+				a, err := do(c, request(t, http.MethodPost, fmt.Sprint(p.url, "/", i), bytes.NewReader(body)))
+				if want := fmt.Sprint("/", i, " ", size, " ", size); err != nil || a.body != want {
+					t.Errorf("%+v %v, want %q", a, err, want)
+				}
+			})
+		}
+		wg.Wait()
 	})
-	c := h2client(t)
-	res, err := c.Do(request(t, http.MethodGet, p.url+"/endless", nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	var wg sync.WaitGroup
-	for i := range 200 {
-		wg.Go(func() {
-			size := 1 + i*997
-			body := bytes.Repeat([]byte{byte(i)}, size)
-			a, err := do(c, request(t, http.MethodPost, fmt.Sprint(p.url, "/", i), bytes.NewReader(body)))
-			if want := fmt.Sprint("/", i, " ", size, " ", size); err != nil || a.body != want {
-				t.Errorf("%+v %v, want %q", a, err, want)
-			}
-		})
-	}
-	wg.Wait()
 }
 
 // TestLimitsOverH2: as many at a time as the site takes; others wait their
@@ -263,52 +317,54 @@ func TestLimitsOverH2(t *testing.T) {
 func TestSlowOverH2(t *testing.T) {
 	t.Parallel()
 	var reached sync.Map
-	p := treated(t, noon.Traffic{Limits: noon.TrafficLimits{Total: 300 * time.Millisecond}}, func(w http.ResponseWriter, r *http.Request) {
+	eachApp(t, noon.Traffic{Limits: noon.TrafficLimits{Total: 300 * time.Millisecond}}, func(w http.ResponseWriter, r *http.Request) {
 		reached.Store(r.URL.Path, true)
 		_, _ = io.Copy(io.Discard, r.Body)
 		if r.URL.Path == "/large" {
 			_, _ = w.Write(make([]byte, 8<<20))
 		}
-	})
-	u := dialH2(t, strings.TrimPrefix(p.url, "http://"), nil)
-	post := func(path string, length int) *h2answer {
+	}, func(t *testing.T, p *running) {
 		t.Helper()
-		fields := []string{":method", "POST", ":scheme", "http", ":authority", "x", ":path", path}
-		if length > 0 {
-			fields = append(fields, "content-length", fmt.Sprint(length))
+		u := dialH2(t, strings.TrimPrefix(p.url, "http://"), nil)
+		post := func(path string, length int) *h2answer {
+			t.Helper()
+			fields := []string{":method", "POST", ":scheme", "http", ":authority", "x", ":path", path}
+			if length > 0 {
+				fields = append(fields, "content-length", fmt.Sprint(length))
+			}
+			id, a, err := u.send(false, fields...)
+			if err == nil {
+				err = u.data(id, false, []byte("some"))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return a
 		}
-		id, a, err := u.send(false, fields...)
-		if err == nil {
-			err = u.data(id, false, []byte("some"))
+		if a := post("/short", 10).wait(t); a.status != http.StatusRequestTimeout {
+			t.Errorf("a short body: %d %v", a.status, a.err)
 		}
+		if _, ok := reached.Load("/short"); ok {
+			t.Error("the instance was sent a part of a short body")
+		}
+		for path, length := range map[string]int{"/long": 1 << 20, "/any": 0} {
+			if a := post(path, length).wait(t); a.status == http.StatusOK {
+				t.Errorf("%s: %d %v", path, a.status, a.err)
+			}
+		}
+		// The window of a stream is a MiB, and nothing opens it.
+		u.mu.Lock()
+		u.deaf = true
+		u.mu.Unlock()
+		a, err := u.get("/large")
 		if err != nil {
 			t.Fatal(err)
 		}
-		return a
-	}
-	if a := post("/short", 10).wait(t); a.status != http.StatusRequestTimeout {
-		t.Errorf("a short body: %d %v", a.status, a.err)
-	}
-	if _, ok := reached.Load("/short"); ok {
-		t.Error("the instance was sent a part of a short body")
-	}
-	for path, length := range map[string]int{"/long": 1 << 20, "/any": 0} {
-		if a := post(path, length).wait(t); a.status == http.StatusOK {
-			t.Errorf("%s: %d %v", path, a.status, a.err)
+		if a.wait(t); a.err == nil {
+			t.Errorf("%d bytes were taken", a.body.Len())
 		}
-	}
-	// The window of a stream is a MiB, and nothing opens it.
-	u.mu.Lock()
-	u.deaf = true
-	u.mu.Unlock()
-	a, err := u.get("/large")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.wait(t); a.err == nil {
-		t.Errorf("%d bytes were taken", a.body.Len())
-	}
-	eventually(t, "nothing is in flight", func() bool { n, _ := work(t, p, "r1_"+routedTo(t, p)); return n == 0 })
+		eventually(t, "nothing is in flight", func() bool { n, _ := work(t, p, "r1_"+routedTo(t, p)); return n == 0 })
+	})
 }
 
 // TestSmuggledOverH2: what would be another request, or another field, in

@@ -97,7 +97,7 @@ func (t *turn) run() outcome {
 	t.account.begin = time.Now()
 	err := t.readHead()
 	if errors.Is(err, h1.ErrPreface) {
-		return t.toWeb(true)
+		return t.toWeb()
 	}
 	if err != nil {
 		how := t.refuse(err)
@@ -111,9 +111,7 @@ func (t *turn) run() outcome {
 	p.active.add(1)
 	t.enter()
 	how := t.answer()
-	if how != passed {
-		t.settle()
-	}
+	t.settle()
 	t.leave()
 	p.active.add(-1)
 	return how
@@ -210,9 +208,6 @@ func (t *turn) answer() outcome {
 		t.target, _ = t.proxy.snap.Load().resolve(&t.query)
 		if handler := t.lead(); handler != nil {
 			return t.serve(handler)
-		}
-		if t.target.route != nil && t.target.route.h2c {
-			return t.toWeb(false)
 		}
 		t.bound()
 	}
