@@ -70,6 +70,9 @@ func (t *turn) settle() {
 	if a.failed {
 		series.Failed(a.why)
 	}
+	if t.answerer != nil {
+		t.proxy.gave(t.target.site.state, t.answerer, t.res.Status)
+	}
 	if log := t.proxy.cfg.Access; log != nil {
 		t.write(log, series, took)
 	}

@@ -25,6 +25,7 @@ import (
 // transport keeps the connection that carries all of them.
 type distant struct {
 	address   string
+	until     time.Time // when there has to be a connection; zero: there is no such limit
 	transport *http.Transport
 
 	// Of who writes, one at a time.
@@ -48,16 +49,19 @@ type distant struct {
 
 	mu     sync.Mutex
 	cancel context.CancelFunc
-	over   bool // its time is over, or it was closed
+	over   bool          // its time is over
+	woken  chan struct{} // closed when it is
+	sent   bool          // the request, all of it
+	final  bool          // the final answer has begun, or nobody waits for it
 }
 
 // interims is how many interim answers wait for who reads; more are left out.
 const interims = 8
 
-func newDistant(address string, transport *http.Transport) *distant {
+func newDistant(address string, until time.Time, transport *http.Transport) *distant {
 	return &distant{
-		address: address, transport: transport,
-		found: make(chan struct{}), interim: make(chan []byte, interims), answered: make(chan struct{}),
+		address: address, until: until, transport: transport,
+		found: make(chan struct{}), interim: make(chan []byte, interims), answered: make(chan struct{}), woken: make(chan struct{}),
 	}
 }
 
@@ -78,13 +82,21 @@ func (d *distant) Write(p []byte) (int, error) {
 		}
 		rest = p[n:]
 	}
-	if len(rest) == 0 {
-		return len(p), nil
+	if len(rest) > 0 {
+		if err := d.send(rest); err != nil {
+			return len(p) - len(rest), err
+		}
 	}
-	if err := d.send(rest); err != nil {
-		return len(p) - len(rest), err
+	if d.left == 0 {
+		d.note(&d.sent)
 	}
 	return len(p), nil
+}
+
+func (d *distant) note(what *bool) {
+	d.mu.Lock()
+	*what = true
+	d.mu.Unlock()
 }
 
 // start sends the head that was parsed, and returns when there is a connection
@@ -111,12 +123,28 @@ func (d *distant) start() error {
 		defer close(d.answered)
 		d.res, d.err = d.transport.RoundTrip(r) //nolint:bodyclose // Close does
 	}()
+	return d.await()
+}
+
+// await waits for a connection.
+func (d *distant) await() error {
+	var limit <-chan time.Time
+	if !d.until.IsZero() {
+		timer := time.NewTimer(time.Until(d.until))
+		defer timer.Stop()
+		limit = timer.C
+	}
 	select {
 	case <-d.found:
+		return nil
 	case <-d.answered:
 		return d.err
+	case <-limit:
+		_ = d.SetDeadline(time.Unix(1, 0)) // never fails
+		<-d.answered
+		d.err = &unreachable{os.ErrDeadlineExceeded}
+		return d.err
 	}
-	return nil
 }
 
 // find may be called again: the transport tries once more what was not taken.
@@ -183,6 +211,7 @@ func (d *distant) send(p []byte) error {
 	if err != nil || !done {
 		return err
 	}
+	d.left = 0
 	for _, f := range d.decoder.Trailer() {
 		name := textproto.CanonicalMIMEHeaderKey(string(f.Name))
 		if _, announced := d.trailer[name]; announced {
@@ -227,10 +256,15 @@ func (d *distant) Read(p []byte) (int, error) {
 
 // hear waits for the head of an answer.
 func (d *distant) hear() error {
+	d.mu.Lock()
+	woken := d.woken
+	d.mu.Unlock()
 	select {
 	case d.text = <-d.interim:
 		return nil
 	case <-d.answered:
+	case <-woken:
+		return os.ErrDeadlineExceeded
 	}
 	select {
 	case d.text = <-d.interim: // it came before
@@ -240,20 +274,20 @@ func (d *distant) hear() error {
 	switch {
 	case d.err == nil:
 		d.text, d.begun = d.head(), true
+		d.note(&d.final)
 		return nil
-	case d.ended():
+	case d.ended() && !isUnreachable(d.err):
 		return os.ErrDeadlineExceeded
 	}
-	return lostExchange(d.err)
+	if isUnreachable(d.err) {
+		return d.err
+	}
+	return fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, d.err) // as a connection that has ended
 }
 
-// lostExchange makes an exchange that has ended without an answer a connection
-// that has, unless there never was one.
-func lostExchange(err error) error {
-	if _, never := errors.AsType[*unreachable](err); never {
-		return err
-	}
-	return fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, err)
+func isUnreachable(err error) bool {
+	_, ok := errors.AsType[*unreachable](err)
+	return ok
 }
 
 // head writes the head of the final answer.
@@ -301,15 +335,20 @@ func (d *distant) ended() bool {
 	return d.over
 }
 
-// SetDeadline implements net.Conn, for times that are over.
+// SetDeadline implements net.Conn, for times that are over, and for none. Whoever
+// only waits for the answer to begin may go on to do so.
 func (d *distant) SetDeadline(t time.Time) error {
-	if !isOver(t) {
-		return nil
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.over = true
-	if d.cancel != nil {
+	waits := d.sent && !d.final
+	switch {
+	case !isOver(t) && d.over && waits:
+		d.over, d.woken = false, make(chan struct{})
+	case isOver(t) && !d.over:
+		d.over = true
+		close(d.woken)
+	}
+	if d.over && !waits && d.cancel != nil {
 		d.cancel()
 	}
 	return nil
@@ -323,6 +362,7 @@ func (d *distant) SetWriteDeadline(t time.Time) error { return d.SetDeadline(t) 
 
 // Close ends the exchange: half a body is not taken for a whole one.
 func (d *distant) Close() error {
+	d.note(&d.final)
 	_ = d.SetDeadline(time.Unix(1, 0)) // never fails
 	if d.body != nil {
 		_ = d.body.CloseWithError(net.ErrClosed) // the same

@@ -113,6 +113,7 @@ type Proxy struct {
 	control   *net.UnixListener
 	users     users
 	checkups  health
+	outliers  outliers
 	parts     *server       // noon's own
 	private   *server       // control of a proxy that has a successor
 	over      chan struct{} // closed once a successor has taken over
@@ -121,14 +122,16 @@ type Proxy struct {
 // siteState is what is known of one site. The routing and what goes with it
 // change under Proxy.changes and Proxy.mu.
 type siteState struct {
-	routing noon.Routing
-	removed bool   // only the fence is kept, so that nobody older brings it back
-	problem string // the configuration could not be read; the routing is empty
-	held    atomic.Int64
-	parked  queue // requests that wait for the end of a hold
-	crowd   crowd
-	budget  budget
-	trouble error // with the treatment of its requests
+	routing   noon.Routing
+	removed   bool   // only the fence is kept, so that nobody older brings it back
+	problem   string // the configuration could not be read; the routing is empty
+	held      atomic.Int64
+	parked    queue // requests that wait for the end of a hold
+	crowd     crowd
+	budget    budget
+	trouble   error        // with the treatment of its requests
+	suspect   atomic.Bool  // an instance has answered 5xx lately
+	ejections atomic.Int64 // how often one was left out
 
 	endpoints map[string]*endpoint // routed, or at work
 	view      *siteView            // in the current snapshot

@@ -45,9 +45,13 @@ func (c *userConn) within(d time.Duration) {
 		due = c.proxy.sweeper.clock() + (d + sweepEvery).Milliseconds()
 	}
 	if c.due.Swap(due) == expired {
-		// The wait before ended by itself at the moment its time was over.
+		// The wait before ended by itself at the moment its time was over, or
+		// there is another one.
 		c.mu.Lock()
 		_ = c.SetDeadline(time.Time{}) // closed: the next use tells
+		if t := c.turn; t != nil {
+			t.resume()
+		}
 		c.mu.Unlock()
 	}
 }
