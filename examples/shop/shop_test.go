@@ -3,9 +3,11 @@ package main_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime/multipart"
@@ -22,39 +24,106 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/noon-deploy/noon/internal/database/dbtest"
 )
 
-var binary string // the shop, built once
+var (
+	binary string // the shop, built once
+	server *dbtest.Server
+)
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "shop-test-")
-	if err == nil {
-		binary = filepath.Join(dir, "shop")
-		build := exec.Command("go", "build", "-o", binary, ".")
-		build.Stderr = os.Stderr
-		err = build.Run()
-	}
+	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		code = 1
 	}
-	code := m.Run()
-	_ = os.RemoveAll(dir)
 	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	dir, err := os.MkdirTemp("", "shop-test-")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	binary = filepath.Join(dir, "shop")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return 1, err
+	}
+	if server, err = dbtest.Postgres(context.Background()); err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, server.Close()) }()
+	return m.Run(), nil
+}
+
+// place is where a shop has its data.
+type place struct {
+	dir string
+	url string // of a PostgreSQL database, "" for SQLite in dir
+}
+
+// sqlite is a new place with an SQLite file of this release.
+func sqlite(t *testing.T) place {
+	t.Helper()
+	at := place{dir: t.TempDir()}
+	once(t, at, "migrate")
+	return at
+}
+
+// databases runs a test on every kind of database.
+func databases(t *testing.T, test func(*testing.T, place)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, sqlite(t))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, postgres(t))
+	})
+}
+
+// postgres is a new place with a PostgreSQL database of this release.
+func postgres(t *testing.T) place {
+	t.Helper()
+	url, err := server.PostgresDatabase(t.Context(), strings.ToLower(rand.Text()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context()) //nolint:errcheck // it has done its work
+	schema, err := os.ReadFile(filepath.Join("testdata", "postgres.sql"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(t.Context(), string(schema)); err != nil {
+		t.Fatal(err)
+	}
+	return place{dir: t.TempDir(), url: url}
 }
 
 const token = "only for the owner"
 
-func command(ctx context.Context, dir string, args ...string) *exec.Cmd {
+func command(ctx context.Context, at place, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, binary, args...)
-	c.Env = []string{"DATA_DIR=" + dir, "SESSION_KEY=sixteen letters!", "ADMIN_TOKEN=" + token, "NOON_RELEASE=r1", "PORT=0"}
+	c.Env = []string{"DATA_DIR=" + at.dir, "DATABASE_URL=" + at.url, "SESSION_KEY=sixteen letters!", "ADMIN_TOKEN=" + token, "NOON_RELEASE=r1", "PORT=0"}
 	return c
 }
 
 // once runs a subcommand to its end.
-func once(t *testing.T, dir string, args ...string) string {
+func once(t *testing.T, at place, args ...string) string {
 	t.Helper()
-	out, err := command(t.Context(), dir, args...).CombinedOutput()
+	out, err := command(t.Context(), at, args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("shop %v: %v\n%s", args, err, out)
 	}
@@ -106,9 +175,9 @@ func (p *process) await(t *testing.T, pattern string) []string {
 	}
 }
 
-func start(t *testing.T, dir string, args ...string) *process {
+func start(t *testing.T, at place, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: command(context.WithoutCancel(t.Context()), dir, args[0]), ended: make(chan error, 1), log: &output{more: make(chan struct{})}}
+	p := &process{cmd: command(context.WithoutCancel(t.Context()), at, args[0]), ended: make(chan error, 1), log: &output{more: make(chan struct{})}}
 	for _, release := range args[1:] {
 		p.cmd.Env = append(p.cmd.Env, "NOON_RELEASE="+release)
 	}
@@ -123,9 +192,9 @@ func start(t *testing.T, dir string, args ...string) *process {
 	return p
 }
 
-func startWeb(t *testing.T, dir string) *process {
+func startWeb(t *testing.T, at place) *process {
 	t.Helper()
-	p := start(t, dir, "web")
+	p := start(t, at, "web")
 	p.base = "http://" + p.await(t, `address=(127\.0\.0\.1:\d+)`)[1]
 	return p
 }
@@ -230,24 +299,24 @@ func orders(t *testing.T, base string) []map[string]any {
 
 func TestMigrationsOnceAndTwoReleasesAtOnce(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	early := startWeb(t, dir)
+	at := place{dir: t.TempDir()}
+	early := startWeb(t, at)
 	if status, text := get(t, browser(t), early.base+"/healthz"); status != http.StatusServiceUnavailable || !strings.Contains(text, "not ready") {
 		t.Errorf("before migrations: %d %s", status, text)
 	}
 	var all sync.WaitGroup
 	for range 4 { // several hosts may migrate at the same time
 		all.Go(func() {
-			if out, err := command(t.Context(), dir, "migrate").CombinedOutput(); err != nil {
+			if out, err := command(t.Context(), at, "migrate").CombinedOutput(); err != nil {
 				t.Errorf("%v %s", err, out)
 			}
 		})
 	}
 	all.Wait()
-	if out := once(t, dir, "migrate"); !strings.Contains(out, "applied=[]") {
+	if out := once(t, at, "migrate"); !strings.Contains(out, "applied=[]") {
 		t.Error(out)
 	}
-	second := startWeb(t, dir)
+	second := startWeb(t, at)
 	c := browser(t)
 	for _, p := range []*process{early, second} {
 		if status, text := get(t, c, p.base+"/healthz"); status != http.StatusOK {
@@ -270,9 +339,11 @@ func TestMigrationsOnceAndTwoReleasesAtOnce(t *testing.T) {
 
 func TestOneKeyIsOneOrder(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	once(t, dir, "migrate")
-	shops := []*process{startWeb(t, dir), startWeb(t, dir)}
+	databases(t, oneKeyIsOneOrder)
+}
+
+func oneKeyIsOneOrder(t *testing.T, at place) {
+	shops := []*process{startWeb(t, at), startWeb(t, at)}
 	c := browser(t)
 	fill(t, c, shops[0].base)
 	var all sync.WaitGroup
@@ -305,9 +376,11 @@ func TestOneKeyIsOneOrder(t *testing.T) {
 // while others take over.
 func TestWorkersHandleEveryOrderOnce(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	once(t, dir, "migrate")
-	shop := startWeb(t, dir)
+	databases(t, workersHandleEveryOrderOnce)
+}
+
+func workersHandleEveryOrderOnce(t *testing.T, at place) {
+	shop := startWeb(t, at)
 	c := browser(t)
 	const placed = 60
 	test := `{"test":true,"name":"noon","email":"smoke@shop.example"}`
@@ -320,14 +393,14 @@ func TestWorkersHandleEveryOrderOnce(t *testing.T) {
 	for range placed / 2 {
 		place()
 	}
-	a := start(t, dir, "worker")
+	a := start(t, at, "worker")
 	a.await(t, "order handled")
-	b := start(t, dir, "worker") // both are at it, as at a handover
+	b := start(t, at, "worker") // both are at it, as at a handover
 	a.kill(t)
 	for range placed / 2 {
 		place()
 	}
-	next := start(t, dir, "worker")
+	next := start(t, at, "worker")
 	b.kill(t)
 	late := time.After(30 * time.Second)
 	look := time.NewTicker(20 * time.Millisecond)
@@ -362,9 +435,11 @@ func TestWorkersHandleEveryOrderOnce(t *testing.T) {
 
 func TestNightlyIsIdempotent(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	once(t, dir, "migrate")
-	shop := startWeb(t, dir)
+	databases(t, nightlyIsIdempotent)
+}
+
+func nightlyIsIdempotent(t *testing.T, at place) {
+	shop := startWeb(t, at)
 	c := browser(t)
 	fill(t, c, shop.base)
 	checkout(t, c, shop.base, "0123456789abcdef")
@@ -374,17 +449,17 @@ func TestNightlyIsIdempotent(t *testing.T) {
 	}
 	today, _ := orders(t, shop.base)[0]["placed"].(string)
 	for range 2 {
-		if out := once(t, dir, "nightly", today[:10]); !strings.Contains(out, "orders=1 pieces=2 revenue_cents=5800 open=1") {
+		if out := once(t, at, "nightly", today[:10]); !strings.Contains(out, "orders=1 pieces=2 revenue_cents=5800 open=1") {
 			t.Error(out)
 		}
 	}
-	if out := once(t, dir, "nightly"); !strings.Contains(out, "report made") {
+	if out := once(t, at, "nightly"); !strings.Contains(out, "report made") {
 		t.Error(out)
 	}
-	if out, err := command(t.Context(), dir, "nightly", "tomorrow").CombinedOutput(); err == nil {
+	if out, err := command(t.Context(), at, "nightly", "tomorrow").CombinedOutput(); err == nil {
 		t.Errorf("nightly tomorrow: %s", out)
 	}
-	if out := once(t, dir, "announce"); !strings.Contains(out, "deploying") {
+	if out := once(t, at, "announce"); !strings.Contains(out, "deploying") {
 		t.Error(out)
 	}
 }
@@ -410,9 +485,8 @@ func multi(t *testing.T, content []byte) (string, []byte) {
 
 func TestUploads(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	once(t, dir, "migrate")
-	shop := startWeb(t, dir)
+	at := sqlite(t)
+	shop := startWeb(t, at)
 	c := browser(t)
 	kind, form := multi(t, png)
 
@@ -423,7 +497,7 @@ func TestUploads(t *testing.T) {
 	}
 	send(t, conn, "POST /products/kite/images HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", kind, len(form), form[:20000])
 	files := func(pattern string) int {
-		found, err := filepath.Glob(filepath.Join(dir, "uploads", pattern))
+		found, err := filepath.Glob(filepath.Join(at.dir, "uploads", pattern))
 		if err != nil {
 			t.Fatal(err)
 		}
