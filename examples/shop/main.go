@@ -109,15 +109,6 @@ func serve(ctx context.Context, log *slog.Logger, s *store.Store, dir string) er
 	return err
 }
 
-func migrate(ctx context.Context, log *slog.Logger, s *store.Store) error {
-	taken, err := s.Migrate(ctx)
-	if err != nil {
-		return err
-	}
-	log.InfoContext(ctx, "schema is up to date", "applied", taken)
-	return nil
-}
-
 func nightly(ctx context.Context, log *slog.Logger, s *store.Store, args []string) error {
 	day := time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly)
 	if len(args) > 0 {
