@@ -25,7 +25,7 @@ func TestPostgresReleases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context())
+	defer conn.Close(t.Context()) //nolint:errcheck // the test has its answer
 	schema, err := os.ReadFile("../testdata/postgres.sql")
 	if err != nil {
 		t.Fatal(err)
