@@ -71,6 +71,9 @@ func (c *catalog) resolve(ctx context.Context, site noon.Site, r noon.Revision) 
 		"NOON_APP": site.App, "NOON_ENVIRONMENT": site.Environment, "NOON_RELEASE": rel.Name(),
 		"NOON_REVISION": r.String(), "NOON_COMMIT": rel.Commit,
 	})
+	if err := c.ownAddresses(site, rel.Name(), app, values); err != nil {
+		return walk.Resolved{}, err
+	}
 	pages, err := c.pages(ctx, rel, env)
 	return walk.Resolved{Digest: rel.Digest, App: app, Env: values, Preview: c.preview(site, r), Pages: pages}, err
 }

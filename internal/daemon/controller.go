@@ -73,7 +73,7 @@ func newController(ctx context.Context, opts Options) (*Controller, error) {
 	}
 	c.walker = &walk.Walker{
 		Journal: led, Catalog: c.catalog, Host: c.hostNamed, Smoke: c.smoke, JobsBusy: c.jobsBusy,
-		Log: opts.Log, Faults: opts.Faults, Waiting: c.setWaiting, Halt: led.Halt,
+		Schema: c.schema, Log: opts.Log, Faults: opts.Faults, Waiting: c.setWaiting, Halt: led.Halt,
 	}
 	return c, nil
 }
