@@ -11,20 +11,33 @@ import (
 	"strings"
 
 	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/database/postgres"
 )
 
-// maxRole is the longest name of a role that PostgreSQL keeps whole, in bytes.
-const maxRole = 63
+// maxPrefix is the longest prefix of names in a database that the schema engine
+// takes, in bytes.
+const maxPrefix = 30
+
+// prefix is what the names of a site's version schemas and roles for one store
+// begin with. Roles are the server's, not the database's: the prefix tells
+// environments and stores of one server apart.
+func prefix(site noon.Site, store string) string {
+	whole := strings.Join([]string{site.App, site.Environment, store}, "_")
+	name := strings.ReplaceAll(whole, "-", "_")
+	if c := name[0]; c < 'a' || c > 'z' {
+		name = "app_" + name
+	}
+	if len(name) <= maxPrefix && name == whole {
+		return name
+	}
+	sum := sha256.Sum256([]byte(whole))
+	return name[:min(len(name), maxPrefix-9)] + "_" + hex.EncodeToString(sum[:])[:8]
+}
 
 // role is the name under which one release of a site connects to a versioned
 // store: by it the database tells the releases apart.
 func role(site noon.Site, store, release string) string {
-	name := strings.Join([]string{"noon", site.App, site.Environment, store, release}, "_")
-	if len(name) <= maxRole {
-		return name
-	}
-	sum := sha256.Sum256([]byte(name))
-	return "noon_" + hex.EncodeToString(sum[:])[:24] + "_" + release
+	return postgres.RoleName(prefix(site, store), release)
 }
 
 // rolePassword derives the password of a role. Who does not know the key of

@@ -22,7 +22,7 @@ func TestOwnAddresses(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := values["DATABASE_URL"]
-	if !strings.HasPrefix(got, "postgres://noon_shop_production_db_r7:") || !strings.HasSuffix(got, "@db.internal:5432/shop?sslmode=require") {
+	if !strings.HasPrefix(got, "postgres://shop_production_db_r7:") || !strings.HasSuffix(got, "@db.internal:5432/shop?sslmode=require") {
 		t.Errorf("the address is %s", got)
 	}
 	if strings.Contains(got, "secret") || strings.Contains(got, "owner") {
@@ -48,11 +48,19 @@ func TestOwnAddresses(t *testing.T) {
 	}
 }
 
-func TestRolesFit(t *testing.T) {
+func TestRolesAreApart(t *testing.T) {
 	t.Parallel()
-	long := noon.Site{App: strings.Repeat("a", 40), Environment: strings.Repeat("e", 40)}
-	a, b := role(long, "db", "r1"), role(long, "db2", "r1")
-	if len(a) > maxRole || a == b || !strings.HasSuffix(a, "_r1") {
-		t.Errorf("%s, %s", a, b)
+	long := strings.Repeat("a", 40)
+	seen := map[string]bool{}
+	for _, app := range []string{"shop", "my-shop", "my_shop", "9lives", long} {
+		for _, env := range []string{"production", "staging", long} {
+			for _, store := range []string{"db", "db-2", "db_2"} {
+				name := role(noon.Site{App: app, Environment: env}, store, "r12")
+				if seen[name] || len(name) > 63 || !strings.HasSuffix(name, "_r12") {
+					t.Errorf("%s, %s, %s: %s", app, env, store, name)
+				}
+				seen[name] = true
+			}
+		}
 	}
 }

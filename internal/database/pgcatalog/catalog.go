@@ -60,28 +60,29 @@ const (
 // Table is a table or a view.
 type Table struct {
 	Name
-	OID         uint32       `json:"oid"`
-	Kind        Kind         `json:"kind"`
-	Owner       string       `json:"owner"`
-	Parents     []Name       `json:"parents,omitempty"`  // partitioned or inherited from
-	Children    []Name       `json:"children,omitempty"` // partitions or heirs
-	IsPartition bool         `json:"is_partition,omitempty"`
-	Rows        int64        `json:"rows"` // estimate; -1 if nobody has counted yet
-	HeapBytes   int64        `json:"heap_bytes"`
-	IndexBytes  int64        `json:"index_bytes"`
-	ToastBytes  int64        `json:"toast_bytes"`
-	RowSecurity bool         `json:"row_security,omitempty"`
-	ForceRLS    bool         `json:"force_rls,omitempty"`
-	Unlogged    bool         `json:"unlogged,omitempty"`
-	Definition  string       `json:"definition,omitempty"` // of a view: its query
-	Comment     string       `json:"comment,omitempty"`
-	Columns     []Column     `json:"columns"` // in attnum order
-	Constraints []Constraint `json:"constraints,omitempty"`
-	Indexes     []Index      `json:"indexes,omitempty"`
-	Triggers    []Trigger    `json:"triggers,omitempty"`
-	Dependents  []Dependent  `json:"dependents,omitempty"`
-	Sequences   []Sequence   `json:"sequences,omitempty"` // owned by its columns
-	Policies    []Policy     `json:"policies,omitempty"`
+	OID          uint32       `json:"oid"`
+	Kind         Kind         `json:"kind"`
+	Owner        string       `json:"owner"`
+	Parents      []Name       `json:"parents,omitempty"`  // partitioned or inherited from
+	Children     []Name       `json:"children,omitempty"` // partitions or heirs
+	IsPartition  bool         `json:"is_partition,omitempty"`
+	PartitionKey []string     `json:"partition_key,omitempty"` // columns that it uses
+	Rows         int64        `json:"rows"`                    // estimate; -1 if nobody has counted yet
+	HeapBytes    int64        `json:"heap_bytes"`
+	IndexBytes   int64        `json:"index_bytes"`
+	ToastBytes   int64        `json:"toast_bytes"`
+	RowSecurity  bool         `json:"row_security,omitempty"`
+	ForceRLS     bool         `json:"force_rls,omitempty"`
+	Unlogged     bool         `json:"unlogged,omitempty"`
+	Definition   string       `json:"definition,omitempty"` // of a view: its query
+	Comment      string       `json:"comment,omitempty"`
+	Columns      []Column     `json:"columns"` // in attnum order
+	Constraints  []Constraint `json:"constraints,omitempty"`
+	Indexes      []Index      `json:"indexes,omitempty"`
+	Triggers     []Trigger    `json:"triggers,omitempty"`
+	Dependents   []Dependent  `json:"dependents,omitempty"`
+	Sequences    []Sequence   `json:"sequences,omitempty"` // owned by its columns
+	Policies     []Policy     `json:"policies,omitempty"`
 }
 
 // Column is a column of a table.

@@ -21,7 +21,11 @@ select n.nspname::text, c.relname::text, c.oid, c.relkind::text, pg_get_userbyid
   case when c.relkind in ('r', 'm') and c.reltoastrelid <> 0 then pg_total_relation_size(c.reltoastrelid) else 0 end,
   c.relrowsecurity, c.relforcerowsecurity, c.relpersistence = 'u',
   case when c.relkind in ('v', 'm') then pg_get_viewdef(c.oid) else '' end,
-  coalesce(obj_description(c.oid, 'pg_class'), ''), current_setting('block_size')::bigint
+  coalesce(obj_description(c.oid, 'pg_class'), ''), current_setting('block_size')::bigint,
+  case when c.relkind = 'p' then array(select distinct a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and
+    (a.attnum = any((select p.partattrs from pg_partitioned_table p where p.partrelid = c.oid)::int2[])
+     or exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid and d.refobjsubid = a.attnum)) order by 1)
+  else '{}' end
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = any($1) and c.relkind in ('r', 'p', 'v', 'm', 'f') and c.relpersistence <> 't'
 order by 1, 2`

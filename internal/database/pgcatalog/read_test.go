@@ -140,7 +140,7 @@ func checkColumns(t *testing.T, c *pgcatalog.Catalog) {
 	if diff := cmp.Diff(wantSequence, customer.Sequences); diff != "" {
 		t.Error(diff)
 	}
-	if log := c.Table("public", "log"); len(log.Children) != 1 || c.Table("public", "log_2026").Parents[0] != log.Name {
+	if log := c.Table("public", "log"); len(log.Children) != 1 || !slices.Equal(log.PartitionKey, []string{"at"}) || c.Table("public", "log_2026").Parents[0] != log.Name {
 		t.Errorf("partitions of log: %v", log.Children)
 	}
 }

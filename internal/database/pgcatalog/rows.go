@@ -12,12 +12,13 @@ type tableRow struct {
 	RLS, ForceRLS, Unlogged   bool
 	Definition, Comment       string
 	Block                     int64
+	PartitionKey              []string
 }
 
 func (r tableRow) table() Table {
 	kinds := map[string]Kind{"r": Ordinary, "p": Partitioned, "v": View, "m": Materialized, "f": Foreign}
 	t := Table{
-		Name: Name{r.Schema, r.Name}, OID: r.OID, Kind: kinds[r.Kind], Owner: r.Owner, IsPartition: r.IsPartition,
+		Name: Name{r.Schema, r.Name}, OID: r.OID, Kind: kinds[r.Kind], Owner: r.Owner, IsPartition: r.IsPartition, PartitionKey: none(r.PartitionKey),
 		Rows: estimate(r.Tuples, r.Pages, r.Heap, r.Block), HeapBytes: r.Heap, IndexBytes: r.Index, ToastBytes: r.Toast,
 		RowSecurity: r.RLS, ForceRLS: r.ForceRLS, Unlogged: r.Unlogged, Definition: r.Definition, Comment: r.Comment,
 	}
