@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -133,6 +134,8 @@ func modulesAreNoons(t *testing.T, shop releases.Shop) {
 	}
 }
 
+const ownersToken = "only for the owner"
+
 // shop is a built release.
 type shop struct{ binary, url string }
 
@@ -155,7 +158,7 @@ func build(t *testing.T, of releases.Shop, n int) shop {
 func (s shop) command(t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), s.binary, args...)
-	c.Env = []string{"DATA_DIR=" + dir, "DATABASE_URL=" + s.url, "SESSION_KEY=sixteen letters!"}
+	c.Env = []string{"DATA_DIR=" + dir, "DATABASE_URL=" + s.url, "SESSION_KEY=sixteen letters!", "ADMIN_TOKEN=" + ownersToken}
 	return c
 }
 
@@ -169,6 +172,13 @@ func (s shop) migrate(t *testing.T, dir string) {
 // web starts the release on a free port and waits until it answers.
 func (s shop) web(t *testing.T, dir string) string {
 	t.Helper()
+	base, _ := s.open(t, dir)
+	return base
+}
+
+// open is web for those who close the shop before the test ends.
+func (s shop) open(t *testing.T, dir string) (base string, stop func()) {
+	t.Helper()
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -181,10 +191,11 @@ func (s shop) web(t *testing.T, dir string) string {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		_ = c.Process.Kill() // nothing is to be learnt from how it ends
 		_ = c.Wait()
 	})
+	t.Cleanup(stop)
 	late := time.After(30 * time.Second)
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
@@ -192,7 +203,7 @@ func (s shop) web(t *testing.T, dir string) string {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {
 			_ = conn.Close()
-			return "http://" + address
+			return "http://" + address, stop
 		}
 		select {
 		case <-look.C:
