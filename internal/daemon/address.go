@@ -34,17 +34,12 @@ func prefix(site noon.Site, store string) string {
 	return name[:min(len(name), maxPrefix-9)] + "_" + hex.EncodeToString(sum[:])[:8]
 }
 
-// role is the name under which one release of a site connects to a versioned
-// store: by it the database tells the releases apart.
-func role(site noon.Site, store, release string) string {
-	return postgres.RoleName(prefix(site, store), release)
-}
-
-// rolePassword derives the password of a role. Who does not know the key of
-// the controller can not guess it; nothing has to be stored.
-func (c *catalog) rolePassword(name string) string {
+// rolePassword derives the password by which a release of a site connects to a
+// store. Who does not know the key of the controller can not guess it; nothing
+// has to be stored.
+func (c *catalog) rolePassword(site noon.Site, store, release string) string {
 	mac := hmac.New(sha256.New, c.key)
-	_, _ = mac.Write([]byte("role " + name))
+	_, _ = mac.Write([]byte("role " + prefix(site, store) + " " + release))
 	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(mac.Sum(nil)[:20]))
 }
 
@@ -63,8 +58,8 @@ func (c *catalog) ownAddresses(site noon.Site, release string, app noon.App, val
 				Hint: fmt.Sprintf("Set it as a URL: `noon env set --secret %s` with postgres://user:password@host:5432/database.", s.URL),
 			}
 		}
-		name := role(site, s.Name, release)
-		u.User = url.UserPassword(name, c.rolePassword(name))
+		name := postgres.RoleName(prefix(site, s.Name), release, strings.TrimPrefix(u.Path, "/"))
+		u.User = url.UserPassword(name, c.rolePassword(site, s.Name, release))
 		values[s.URL] = u.String()
 	}
 	return nil
@@ -81,6 +76,8 @@ func serverURL(address string) (*url.URL, error) {
 		return nil, errors.New("it does not begin with postgres://")
 	case u.Host == "" && u.Query().Get("host") == "":
 		return nil, errors.New("it names no host")
+	case u.Path == "" || u.Path == "/":
+		return nil, errors.New("it names no database")
 	case u.Query().Has("user") || u.Query().Has("password"):
 		return nil, errors.New("the user stands in the query; it has to stand before the host")
 	}

@@ -22,7 +22,7 @@ func TestOwnAddresses(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := values["DATABASE_URL"]
-	if !strings.HasPrefix(got, "postgres://shop_production_db_r7:") || !strings.HasSuffix(got, "@db.internal:5432/shop?sslmode=require") {
+	if !strings.HasPrefix(got, "postgres://shop_production_db_r7_shop:") || !strings.HasSuffix(got, "@db.internal:5432/shop?sslmode=require") {
 		t.Errorf("the address is %s", got)
 	}
 	if strings.Contains(got, "secret") || strings.Contains(got, "owner") {
@@ -31,11 +31,12 @@ func TestOwnAddresses(t *testing.T) {
 	if values["CACHE_URL"] != "redis://a:b@c/0" {
 		t.Errorf("a shared store's address is changed: %s", values["CACHE_URL"])
 	}
-	if c.rolePassword("a") == c.rolePassword("b") || c.rolePassword("a") != c.rolePassword("a") {
+	one, again, other := c.rolePassword(site, "db", "r7"), c.rolePassword(site, "db", "r7"), c.rolePassword(site, "db", "r8")
+	if one == other || one != again {
 		t.Error("passwords are not one for each role")
 	}
 	for address, says := range map[string]string{
-		"host=db user=a": "does not begin with", "mysql://a:b@c/d": "does not begin with", "postgres:///shop": "names no host",
+		"host=db user=a": "does not begin with", "mysql://a:b@c/d": "does not begin with", "postgres:///shop": "names no host", "postgres://c": "names no database",
 		"postgres://c/d?user=a": "stands in the query", "postgres://a:b@c:x/d": "not a URL",
 	} {
 		err := c.ownAddresses(site, "r7", app, map[string]string{"DATABASE_URL": address})
@@ -48,15 +49,15 @@ func TestOwnAddresses(t *testing.T) {
 	}
 }
 
-func TestRolesAreApart(t *testing.T) {
+func TestPrefixesAreApart(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 40)
 	seen := map[string]bool{}
 	for _, app := range []string{"shop", "my-shop", "my_shop", "9lives", long} {
 		for _, env := range []string{"production", "staging", long} {
 			for _, store := range []string{"db", "db-2", "db_2"} {
-				name := role(noon.Site{App: app, Environment: env}, store, "r12")
-				if seen[name] || len(name) > 63 || !strings.HasSuffix(name, "_r12") {
+				name := prefix(noon.Site{App: app, Environment: env}, store)
+				if seen[name] || len(name) > maxPrefix {
 					t.Errorf("%s, %s, %s: %s", app, env, store, name)
 				}
 				seen[name] = true

@@ -36,9 +36,6 @@ type migrated struct {
 	files   map[string]string // of its migrations
 }
 
-// role is the name by which the database knows the release.
-func (m migrated) role() string { return role(m.site, m.Name, m.release) }
-
 // names of the files, sorted.
 func (m migrated) names() []string { return slices.Sorted(maps.Keys(m.files)) }
 

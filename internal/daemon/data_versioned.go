@@ -49,7 +49,7 @@ func (d *databases) versioned(ctx context.Context, task noon.DataTask, m migrate
 	if err != nil {
 		return err
 	}
-	v := versioning{engine: engine, store: m, left: left, password: d.catalog.rolePassword(m.role()), progress: progress}
+	v := versioning{engine: engine, store: m, left: left, password: d.catalog.rolePassword(m.site, m.Name, m.release), progress: progress}
 	if err := v.look(ctx); err != nil {
 		return err
 	}

@@ -15,9 +15,9 @@ import (
 // of the database itself, with the names and sums of the files; it is compared
 // with those of the release each time.
 type versioning struct {
-	engine   *postgres.Engine
-	store    migrated
-	left     *migrated // nil: no other release
+	engine *postgres.Engine
+	store  migrated
+	left   *migrated // nil: no other release
 	postgres.Status
 	password string // of the release's role
 	progress func(string)
