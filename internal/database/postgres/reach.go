@@ -177,7 +177,7 @@ func (r *run) contract(ctx context.Context, state string) error {
 		}
 	}
 	rest := r.plan.Contract
-	if state == stateContracted { // there is nothing to prove any more
+	if state == StateContracted { // there is nothing to prove any more
 		rest = slices.DeleteFunc(slices.Clone(rest), func(s Stage) bool { return s.Kind == Proof })
 	}
 	return r.stages(ctx, Contracted, rest)
