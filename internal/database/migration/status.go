@@ -50,7 +50,7 @@ func (d *Database) Status(ctx context.Context, set Set) ([]Status, error) {
 	for _, m := range set.Migrations {
 		st := m.status(history)
 		if adoptable(m, history) == nil {
-			st.Standing, st.Next = Squashed, ""
+			st.Standing, st.Next, st.Problem = Squashed, "", ""
 			for n := range history {
 				if n.number >= m.Replaces.From && n.number <= m.Replaces.To {
 					covered[n.number] = true
