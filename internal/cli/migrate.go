@@ -90,7 +90,7 @@ func (f *face) migrations(m *migrated) (migration.Set, error) {
 	dialect, ok := migration.DialectOf(m.database)
 	if !ok {
 		return migration.Set{}, &noon.Error{
-			Kind: noon.Invalid, Op: "read the address of the database", Err: errors.New("it begins neither with postgres:// nor with mysql://, mariadb:// or sqlite:"),
+			Kind: noon.Invalid, Op: "read the address of the database", Err: errors.New("it begins with none of postgres://, mysql://, mariadb://, sqlite: that are known"),
 			Hint: "Write postgres://USER:PASSWORD@HOST:PORT/DATABASE, mariadb://USER:PASSWORD@HOST:PORT/DATABASE or sqlite:PATH.",
 		}
 	}

@@ -210,7 +210,7 @@ func Open(ctx context.Context, address string, opts Options) (*Database, error) 
 	case "sqlite", "sqlite3":
 		d, err = openSQLite(address, opts)
 	default:
-		err = errors.New("it begins neither with postgres:// nor with mysql://, mariadb:// or sqlite:")
+		err = errors.New("it begins with none of postgres://, mysql://, mariadb://, sqlite: that are known")
 	}
 	if err != nil {
 		return nil, &noon.Error{

@@ -72,7 +72,7 @@ func mysqlConfig(u *url.URL) (*mysql.Config, error) {
 			return nil, fmt.Errorf("it has the parameter %q; known are tls and socket", name)
 		}
 	}
-	config.InterpolateParams, config.Timeout = true, 10*time.Second
+	config.InterpolateParams, config.Timeout = true, connectLimit
 	config.Logger = silence{} // what it would say comes as an error too
 	return config, nil
 }

@@ -175,7 +175,7 @@ func TestCopy(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.exec(t, "DELETE FROM orders")
-	copied := world{kind: "sqlite", app: openApp(t, "sqlite", "sqlite:"+to+"?mode=rw")}
+	copied := world{t: t, kind: "sqlite", app: openApp(t, "sqlite", "sqlite:"+to+"?mode=rw")}
 	copied.untouched(t)
 	wantError(t, migration.Copy(t.Context(), from, to), noon.Conflict, "exists", "never replaces")
 	wantError(t, migration.Copy(t.Context(), from, filepath.Join(to, "below")), noon.Failure, "", "can be written")
@@ -185,7 +185,8 @@ func TestCopy(t *testing.T) {
 // Keys of every usual type are taken in their order, each row once.
 func TestKeys(t *testing.T) {
 	t.Parallel()
-	everywhere(t, func(t *testing.T, w world) {
+	everywhere(t, func(w world) {
+		t := w.t
 		types := map[string][]string{
 			"postgres": {"bigint", "text", "uuid", "numeric(10,2)", "timestamptz"},
 			"mysql":    {"BIGINT", "VARCHAR(40)", "BINARY(16)", "DECIMAL(10,2)", "DATETIME(6)"},
@@ -232,7 +233,8 @@ func TestLag(t *testing.T) {
 
 func TestSquash(t *testing.T) {
 	t.Parallel()
-	everywhere(t, func(t *testing.T, w world) {
+	everywhere(t, func(w world) {
+		t := w.t
 		files := journey(w.kind)
 		old := w.set(t, files...)
 		text, err := old.Squash(3)
@@ -271,7 +273,8 @@ func TestSquash(t *testing.T) {
 // expanded without its contraction.
 func TestRollback(t *testing.T) {
 	t.Parallel()
-	everywhere(t, func(t *testing.T, w world) {
+	everywhere(t, func(w world) {
+		t := w.t
 		files := shop()
 		files[5] = strings.Replace(files[5], "-- noon: contract\n", "-- noon: contract\n-- noon: irreversible \"old names go\"\n", 1)
 		set, db := w.set(t, files...), w.open(t, migration.Options{})
@@ -304,4 +307,13 @@ func TestRollbackOfHalf(t *testing.T) {
 	db := w.open(t, migration.Options{})
 	wantError(t, db.Reach(t.Context(), set, migration.Expanded, nil), noon.Invalid, "1_a.sql:2", "")
 	wantError(t, db.Rollback(t.Context(), set, 0, migration.Allow{}, nil), noon.Conflict, "half done: 1 of 2 statements", "may be changed")
+	// Where the first statement has failed nothing was begun.
+	set = w.set(t, "1_a.sql", "CREATE TABLE a (i INTEGER);\nCREATE TABLE c (i INTEGER);\n", "2_b.sql", "CREATE TABEL b (i INTEGER);\n-- noon: down\nDROP TABLE b;")
+	wantError(t, db.Reach(t.Context(), set, migration.Expanded, nil), noon.Invalid, "2_b.sql:1", "")
+	if err := db.Rollback(t.Context(), set, 1, migration.Allow{}, nil); err != nil {
+		t.Error(err)
+	}
+	if got := standing(t, db, set); got != "1 applied; 2 pending expand" {
+		t.Errorf("in the end: %s", got)
+	}
 }

@@ -13,7 +13,7 @@ import (
 
 func TestSections(t *testing.T) {
 	t.Parallel()
-	set, err := read(sqltext.PostgreSQL, "README.md", "x", "0010_b.sql", `-- a remark
+	_, err := read(sqltext.PostgreSQL, "README.md", "x", "0010_b.sql", `-- a remark
 -- noon: expand
 -- noon: irreversible "it is gone"
 create table b (i int);
@@ -27,7 +27,7 @@ drop table a;
 -- noon: down contract
 `, "2_a.up.sql", "create table a (i int)", "2_a.down.sql", "drop table a")
 	wantError(t, err, noon.Invalid, "0010_b.sql:12: section \"down contract\" holds no statement", "")
-	set, err = read(sqltext.PostgreSQL, "0010_b.sql", "-- noon: expand\n-- noon: irreversible \"it is gone\"\ncreate table b (i int);\n-- noon: expand\n-- noon: no-transaction\ncreate index concurrently bi on b (i); vacuum;\n-- noon: data over public.b.\"I\" in 500\nupdate b set i = 1 where i between :low and :high;\n-- noon: contract\ndrop table a\n", "2_a.up.sql", "create table a (i int)", "2_a.down.sql", "drop table a")
+	set, err := read(sqltext.PostgreSQL, "0010_b.sql", "-- noon: expand\n-- noon: irreversible \"it is gone\"\ncreate table b (i int);\n-- noon: expand\n-- noon: no-transaction\ncreate index concurrently bi on b (i); vacuum;\n-- noon: data over public.b.\"I\" in 500\nupdate b set i = 1 where i between :low and :high;\n-- noon: contract\ndrop table a\n", "2_a.up.sql", "create table a (i int)", "2_a.down.sql", "drop table a")
 	if err != nil {
 		t.Fatal(err)
 	}
