@@ -109,6 +109,12 @@ func TestPrivileges(t *testing.T) {
 		poor.address = w.as(user)
 		wantError(t, poor.open(t, migration.Options{}).Reach(t.Context(), set, migration.Expanded, nil), noon.Invalid, "denied", "GRANT ALTER ON `"+w.name+"`.* TO '"+user+"'@'127.0.0.1';")
 		w.untouched(t)
+		// Here, as everybody else of these tests may write all the same.
+		w.exec(t, "SET GLOBAL read_only = 1")
+		err := poor.open(t, migration.Options{}).Reach(t.Context(), set, migration.Expanded, nil)
+		w.exec(t, "SET GLOBAL read_only = 0")
+		wantError(t, err, noon.Conflict, "read-only", "Name the primary")
+		w.untouched(t)
 	})
 }
 

@@ -40,7 +40,7 @@ func openPostgres(address string, opts Options) (*Database, error) {
 		config.ConnectTimeout = connectLimit
 	}
 	if config.RuntimeParams["application_name"] == "" {
-		config.RuntimeParams["application_name"] = cut("noon migration: "+opts.Who, 63)
+		config.RuntimeParams["application_name"] = fitting("noon migration: "+opts.Who, 63)
 	}
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(connections)
@@ -50,8 +50,6 @@ func openPostgres(address string, opts Options) (*Database, error) {
 		server: server{p, p, p, p},
 	}, nil
 }
-
-func cut(s string, n int) string { return s[:min(n, len(s))] }
 
 // prepare sets what a statement before may have set back, and makes the server
 // look whether noon is still there while a statement runs (PostgreSQL 14).

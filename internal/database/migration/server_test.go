@@ -124,26 +124,6 @@ func TestQuestion(t *testing.T) {
 	}
 }
 
-func TestReadOnlyMariaDB(t *testing.T) {
-	t.Parallel()
-	s, err := startServer(t.Context(), "mysql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { closing(t, s) })
-	w := newWorldOn(t, "mysql", s)
-	w.exec(t, "CREATE USER shop@'127.0.0.1' IDENTIFIED BY 'pw'")
-	w.exec(t, "GRANT ALL ON "+w.name+".* TO shop@'127.0.0.1'")
-	w.exec(t, "SET GLOBAL read_only = 1")
-	poor := w
-	poor.address = w.as("shop")
-	err = poor.open(t, migration.Options{}).Reach(t.Context(), w.set(t, shop()...), migration.Expanded, nil)
-	wantError(t, err, noon.Conflict, "read-only", "Name the primary")
-	if got := w.ask(t, "SHOW TABLES"); got != "" {
-		t.Errorf("there are tables: %s", got)
-	}
-}
-
 // Foreign keys are as they were after a table was rebuilt, and the journal of
 // the app stays WAL.
 func TestRebuildTable(t *testing.T) {
