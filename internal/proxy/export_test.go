@@ -156,6 +156,9 @@ type Budget struct{ budget }
 // Earn pays in for a request.
 func (b *Budget) Earn(percent int) { b.earn(percent) }
 
+// Age is a second that passes.
+func (b *Budget) Age() { b.age() }
+
 // Spend pays for a second try.
 func (b *Budget) Spend() bool { return b.spend() }
 
