@@ -266,7 +266,7 @@ func TestManyStreams(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 200 {
 			wg.Go(func() {
-				size := 1 + i*997
+				size := 1 + i*499
 				body := bytes.Repeat([]byte{byte(i)}, size)
 				a, err := do(c, request(t, http.MethodPost, fmt.Sprint(p.url, "/", i), bytes.NewReader(body)))
 				if want := fmt.Sprint("/", i, " ", size, " ", size); err != nil || a.body != want {
