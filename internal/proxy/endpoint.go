@@ -145,7 +145,7 @@ func (e *endpoint) status(routed bool) noon.EndpointStatus {
 // enter registers an exchange that has been counted in.
 func (e *endpoint) enter(x *exchange) {
 	e.mu.Lock()
-	x.prev, x.next = nil, e.first
+	x.prev, x.next, x.since = nil, e.first, e.clock()
 	if e.first != nil {
 		e.first.prev = x
 	}
@@ -179,6 +179,18 @@ func (e *endpoint) endAll() {
 	e.cut = true
 	for x := e.first; x != nil; x = x.next {
 		x.ender.stop()
+	}
+}
+
+// endBefore ends what was in flight at a time already, and what would stay for
+// as long as it likes.
+func (e *endpoint) endBefore(limit int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for x := e.first; x != nil; x = x.next {
+		if x.gentle || x.since < limit {
+			x.ender.stop()
+		}
 	}
 }
 

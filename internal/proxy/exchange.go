@@ -27,8 +27,9 @@ type exchange struct {
 
 	// under endpoint.mu
 	next, prev *exchange
-	gentle     bool // its user can be told to leave and goes on elsewhere
-	told       bool // and was
+	since      int64 // when the endpoint was claimed, by its clock
+	gentle     bool  // its user can be told to leave and goes on elsewhere
+	told       bool  // and was
 	ender      interface {
 		// stop ends the exchange as kindly as its protocol allows. It does not
 		// block.
