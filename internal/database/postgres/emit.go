@@ -86,7 +86,7 @@ func (m *model) expand(views []View) Stage {
 	for _, t := range m.tables {
 		s.Before = append(s.Before, t.create...)
 		if t.was == nil {
-			s.Before = append(s.Before, fmt.Sprintf("grant select, insert, update, delete on %s to %s", qualified(m.Schema, t.phys), quote(m.Role)))
+			s.Before = append(s.Before, fmt.Sprintf("alter table %s owner to %s", qualified(m.Schema, t.phys), quote(m.Role)))
 		}
 		if t.adds() || len(t.groups) > 0 {
 			changed = append(changed, t)
