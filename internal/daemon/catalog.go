@@ -123,10 +123,10 @@ func (c *catalog) preview(site noon.Site, r noon.Revision) string {
 func (c *catalog) marks(ctx context.Context, rel noon.Release, app noon.App) (planner.StoreMark, error) {
 	marks := planner.StoreMark{}
 	for _, s := range app.Stores {
-		if len(s.Changes) == 0 {
+		if len(s.Watched()) == 0 {
 			continue
 		}
-		mark, err := c.store.Fingerprint(ctx, rel.Digest, s.Changes)
+		mark, err := c.store.Fingerprint(ctx, rel.Digest, s.Watched())
 		if err != nil {
 			return nil, fmt.Errorf("look for changes of store %s: %w", s.Name, err)
 		}

@@ -126,9 +126,13 @@ func drawApp(t *rapid.T) noon.App {
 	}
 	for _, name := range d.names("d", 0) {
 		s := noon.Store{Name: name, Kind: d.name("kind"), Coexistence: noon.Shared, Compatible: d.bool()}
-		if d.bool() {
+		switch {
+		case d.bool():
 			c := d.command()
 			s.Migrate, s.Changes = &c, d.names("m", 0)
+		case d.bool() && len(a.Secrets) > 0:
+			s.URL, s.Migrations = a.Secrets[0], d.name("dir")
+			s.Kind, s.Coexistence = "postgres", rapid.SampledFrom([]noon.Coexistence{noon.Shared, noon.Versioned}).Draw(t, "coexistence")
 		}
 		a.Stores = append(a.Stores, s)
 	}
