@@ -73,7 +73,7 @@ func Soles() []Sole {
 		{"charm.land", []string{"internal/tui/..."}, "a terminal library is one choice in one place"},
 		{"github.com/spf13/cobra", []string{"internal/cli/..."}, "commands and flags are the CLI's own"},
 		{"github.com/google/go-containerregistry", []string{"internal/release/..."}, "OCI is how releases are kept, nothing else"},
-		{"github.com/goccy/go-yaml", []string{"internal/manifest/..."}, "noon.yaml is the only YAML, and it is read in one place"},
+		{"github.com/goccy/go-yaml", []string{"internal/manifest/...", "internal/database/change"}, "noon.yaml and declared changes of a schema are the only YAML, each read in one place"},
 	}
 }
 

@@ -1,0 +1,467 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/noon-deploy/noon"
+)
+
+// maxPasses bounds how often a table is walked again for rows that were missed:
+// those that a writer had locked, or whose key has changed under way.
+const maxPasses = 20
+
+// span is a part of a table by its key: more than from, at most to. nil is the
+// table's end.
+type span struct {
+	seq      int64
+	from, to []string
+}
+
+// fill makes the new values of all rows that have none.
+func (r *run) fill(ctx context.Context, s Stage) error {
+	f := &filling{run: r, stage: s.Name, b: *s.Backfill}
+	for range maxPasses {
+		if err := f.pass(ctx); err != nil {
+			return err
+		}
+		left, err := f.pending(ctx)
+		if err != nil {
+			return explain("count the rows that are left", f.b.Table, err)
+		}
+		if left == 0 {
+			return f.analyze(ctx)
+		}
+		f.thorough = true
+		if err := f.forget(ctx); err != nil {
+			return explain("write the journal", s.Name, err)
+		}
+	}
+	return r.conflict(r.plan.name(), fmt.Errorf("rows of %s are locked by others again and again", f.b.Table), "Try again when the transactions that lock them have ended.")
+}
+
+// filling is one backfill under way.
+type filling struct {
+	*run
+	stage    string
+	b        Backfill
+	thorough bool // rows that somebody locks are waited for
+
+	mu     sync.Mutex
+	next   []string // where the next span begins
+	seq    int64
+	ended  bool
+	limit  int // rows of a span
+	filled int64
+}
+
+// pass walks the table once, from where the journal says.
+func (f *filling) pass(ctx context.Context) error {
+	if err := f.resume(ctx); err != nil {
+		return explain("read the journal", f.stage, err)
+	}
+	f.limit, f.ended = f.e.c.Batch, false
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var all sync.WaitGroup
+	for slot := range f.e.c.Workers {
+		all.Go(func() {
+			if err := f.worker(ctx, slot); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	all.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return explain("backfill", f.b.Table, err)
+	}
+	return nil
+}
+
+// resume finds how far the table was walked. Spans are handed out in order, and
+// a worker does one at a time: all up to the earliest that any worker has done
+// last are done.
+func (f *filling) resume(ctx context.Context) error {
+	key := []any{f.plan.App, f.plan.To, f.stage}
+	f.next, f.seq = nil, 0
+	err := f.conn.QueryRow(ctx, "select seq, at from noon.backfill where app = $1 and version = $2 and stage = $3 order by seq limit 1", key...).Scan(&f.seq, &f.next)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return err
+	}
+	if len(f.next) == 0 {
+		f.next = nil
+	}
+	if err := f.conn.QueryRow(ctx, "select coalesce(sum(filled), 0) from noon.backfill where app = $1 and version = $2 and stage = $3", key...).Scan(&f.filled); err != nil {
+		return err
+	}
+	tx, err := f.conn.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // after a commit there is nothing left
+	if _, err := tx.Exec(ctx, "delete from noon.backfill where app = $1 and version = $2 and stage = $3", key...); err != nil {
+		return err
+	}
+	at := f.next
+	if at == nil {
+		at = []string{}
+	}
+	for slot := range f.e.c.Workers {
+		filled := int64(0)
+		if slot == 0 {
+			filled = f.filled
+		}
+		_, err := tx.Exec(ctx, "insert into noon.backfill (app, version, stage, slot, seq, at, filled) values ($1, $2, $3, $4, $5, $6, $7)", f.plan.App, f.plan.To, f.stage, slot, f.seq, at, filled)
+		if err != nil {
+			return err
+		}
+	}
+	return tx.Commit(ctx)
+}
+
+// forget lets the next pass begin at the beginning.
+func (f *filling) forget(ctx context.Context) error {
+	_, err := f.conn.Exec(ctx, "update noon.backfill set seq = 0, at = '{}' where app = $1 and version = $2 and stage = $3", f.plan.App, f.plan.To, f.stage)
+	return err
+}
+
+func (f *filling) pending(ctx context.Context) (n int64, err error) {
+	err = f.conn.QueryRow(ctx, fmt.Sprintf("select count(*) from %s where %s <> 0", qualified(f.plan.Schema, f.b.Table), quote(f.b.Pending))).Scan(&n)
+	return n, err
+}
+
+// analyze lets the server's planner know the new columns before anybody asks
+// for them.
+func (f *filling) analyze(ctx context.Context) error {
+	if _, err := f.conn.Exec(ctx, timeout0(f.e.c.LockBudget)); err != nil {
+		return explain("analyze", f.b.Table, err)
+	}
+	_, err := f.conn.Exec(ctx, "analyze "+qualified(f.plan.Schema, f.b.Table))
+	return explain("analyze", f.b.Table, err)
+}
+
+// worker fills span after span on a connection of its own.
+func (f *filling) worker(ctx context.Context, slot int) error {
+	conn, err := f.e.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer hangUp(ctx, conn)
+	if err := f.prepare(ctx, conn); err != nil {
+		return err
+	}
+	checked := time.Now()
+	for {
+		if slot == 0 && time.Since(checked) > time.Second {
+			if err := f.throttle(ctx, conn); err != nil {
+				return err
+			}
+			checked = time.Now()
+		}
+		s, ok, err := f.take(ctx, conn)
+		if err != nil || !ok {
+			return err
+		}
+		f.e.c.Fault.Point("postgres.backfill.before")
+		if err := f.batch(ctx, conn, slot, s); err != nil {
+			return err
+		}
+		f.e.c.Fault.Point("postgres.backfill.after")
+	}
+}
+
+// prepare sets what holds for all of a worker's batches. A commit need not
+// reach the disk before the next batch: what a crash loses was not journaled
+// either. Triggers of the user's do not see a backfill where noon may tell the
+// server so.
+func (f *filling) prepare(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, "select set_config('noon.backfill', 'on', false), set_config('synchronous_commit', 'off', false), set_config('lock_timeout', '100ms', false)")
+	if err != nil {
+		return err
+	}
+	if len(f.b.Fires) == 0 {
+		return nil
+	}
+	if _, err := conn.Exec(ctx, "set session_replication_role = replica"); err != nil && code(err) != insufficientRight {
+		return err
+	}
+	return nil
+}
+
+// take hands out the next span.
+func (f *filling) take(ctx context.Context, conn *pgx.Conn) (span, bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ended {
+		return span{}, false, nil
+	}
+	s := span{seq: f.seq + 1, from: f.next}
+	to, err := f.end(ctx, conn, s.from)
+	if err != nil {
+		return span{}, false, err
+	}
+	s.to = to
+	f.seq, f.next, f.ended = s.seq, to, to == nil
+	return s, true, nil
+}
+
+// end finds the key with which a span ends, nil for the last.
+func (f *filling) end(ctx context.Context, conn *pgx.Conn, from []string) ([]string, error) {
+	if f.b.Key[0] == "ctid" {
+		return f.endBlock(ctx, conn, from)
+	}
+	var texts, targets []string
+	to := make([]string, len(f.b.Key))
+	scan := make([]any, len(f.b.Key))
+	for i, k := range f.b.Key {
+		texts = append(texts, quote(k)+"::text")
+		targets = append(targets, quote(k))
+		scan[i] = &to[i]
+	}
+	where := ""
+	args := []any{f.limit - 1}
+	if from != nil {
+		where = " where " + f.compare(">", 2)
+		args = append(args, anys(from)...)
+	}
+	sql := fmt.Sprintf("select %s from %s%s order by %s offset $1 limit 1", strings.Join(texts, ", "), qualified(f.plan.Schema, f.b.Table), where, strings.Join(targets, ", "))
+	err := conn.QueryRow(ctx, sql, args...).Scan(scan...)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	return to, err
+}
+
+// endBlock walks a table without a key by its pages.
+func (f *filling) endBlock(ctx context.Context, conn *pgx.Conn, from []string) ([]string, error) {
+	var pages int64
+	if err := conn.QueryRow(ctx, "select pg_relation_size($1::regclass) / current_setting('block_size')::bigint", qualified(f.plan.Schema, f.b.Table)).Scan(&pages); err != nil {
+		return nil, err
+	}
+	var at int64
+	if from != nil {
+		block, _, _ := strings.Cut(strings.TrimPrefix(from[0], "("), ",")
+		n, err := strconv.ParseInt(block, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("read the place %q: %w", from[0], err)
+		}
+		at = n
+	}
+	at += int64(max(f.limit/50, 1)) // rows of a page, roughly
+	if at >= pages {
+		return nil, nil
+	}
+	return []string{fmt.Sprintf("(%d,0)", at)}, nil
+}
+
+// compare is the key against parameters from $n on.
+func (f *filling) compare(op string, n int) string {
+	var names, params []string
+	for i, k := range f.b.Key {
+		names = append(names, quote(f.b.Table)+"."+quote(k))
+		if k == "ctid" {
+			names[i] = quote(f.b.Table) + ".ctid"
+		}
+		params = append(params, fmt.Sprintf("$%d::text::%s", n+i, f.b.Types[i]))
+	}
+	if len(names) == 1 {
+		return names[0] + " " + op + " " + params[0]
+	}
+	return "(" + strings.Join(names, ", ") + ") " + op + " (" + strings.Join(params, ", ") + ")"
+}
+
+func anys(list []string) []any {
+	all := make([]any, len(list))
+	for i, s := range list {
+		all[i] = s
+	}
+	return all
+}
+
+// batch fills one span and writes down that it is done, in one statement.
+func (f *filling) batch(ctx context.Context, conn *pgx.Conn, slot int, s span) error {
+	began := time.Now()
+	for try := 0; ; try++ {
+		filled, err := f.update(ctx, conn, slot, s, try > 0)
+		switch c := code(err); {
+		case err == nil:
+			f.adapt(time.Since(began), filled)
+			return nil
+		case data(err):
+			return f.culprit(ctx, conn, s, err)
+		case c != lockNotAvailable && c != deadlockDetected:
+			return err
+		}
+		if !pause(ctx, 10*time.Millisecond) {
+			return ctx.Err()
+		}
+	}
+}
+
+// where is the part of the table that a span means, its parameters from $n on.
+func (f *filling) where(s span, n int) (string, []any) {
+	where := quote(f.b.Table) + "." + quote(f.b.Pending) + " <> 0"
+	var args []any
+	if s.from != nil {
+		op := " > "
+		if f.b.Key[0] == "ctid" {
+			op = " >= "
+		}
+		where += " and " + f.compare(op, n)
+		args = append(args, anys(s.from)...)
+	}
+	if s.to != nil {
+		op := " <= "
+		if f.b.Key[0] == "ctid" {
+			op = " < "
+		}
+		where += " and " + f.compare(op, n+len(args))
+		args = append(args, anys(s.to)...)
+	}
+	return where, args
+}
+
+// update fills a span. The rows that somebody has locked are left for the next
+// pass when gentle: a backfill that waits for one while it holds others could
+// be what a user's transaction dies of.
+func (f *filling) update(ctx context.Context, conn *pgx.Conn, slot int, s span, gentle bool) (int64, error) {
+	at := s.to
+	if at == nil {
+		at = []string{}
+	}
+	args := []any{f.plan.App, f.plan.To, f.stage, slot, s.seq, at}
+	where, more := f.where(s, len(args)+1)
+	table := qualified(f.plan.Schema, f.b.Table) + " as " + quote(f.b.Table)
+	set := strings.Join(f.b.Set, ", ")
+	if set != "" {
+		set += ", "
+	}
+	if gentle {
+		where = fmt.Sprintf("%s.ctid = any(array(select %s.ctid from %s where %s for no key update skip locked))", quote(f.b.Table), quote(f.b.Table), table, where)
+	}
+	sql := fmt.Sprintf(`with filled as (update %s set %s%s = 0 where %s returning 1)
+update noon.backfill set seq = $5, at = $6, filled = filled + (select count(*) from filled)
+where app = $1 and version = $2 and stage = $3 and slot = $4 returning (select count(*) from filled)`, table, set, quote(f.b.Pending), where)
+	var filled int64
+	err := conn.QueryRow(ctx, sql, append(args, more...)...).Scan(&filled)
+	return filled, err
+}
+
+// adapt makes spans such that one takes about as long as it may.
+func (f *filling) adapt(took time.Duration, filled int64) {
+	f.mu.Lock()
+	switch {
+	case took > 2*f.e.c.BatchTime:
+		f.limit = max(f.limit/2, 100)
+	case took < f.e.c.BatchTime/2:
+		f.limit = min(f.limit*2, f.e.c.Batch)
+	}
+	f.filled += filled
+	p := Progress{Phase: Expanded, Stage: f.stage, Filled: f.filled, Rows: f.b.Rows}
+	f.mu.Unlock()
+	f.tell(p)
+}
+
+// culprit finds the row whose value has no new form.
+func (f *filling) culprit(ctx context.Context, conn *pgx.Conn, s span, failed error) error {
+	where, args := f.where(s, 1)
+	var texts []string
+	for _, k := range f.b.Key {
+		texts = append(texts, quote(f.b.Table)+"."+strings.ReplaceAll(quote(k), `"ctid"`, "ctid")+"::text")
+	}
+	table := qualified(f.plan.Schema, f.b.Table) + " as " + quote(f.b.Table)
+	rows, err := conn.Query(ctx, fmt.Sprintf("select array[%s] from %s where %s limit 100000", strings.Join(texts, ", "), table, where), args...)
+	if err != nil {
+		return errors.Join(failed, err)
+	}
+	keys, err := pgx.CollectRows(rows, pgx.RowTo[[]string])
+	if err != nil {
+		return errors.Join(failed, err)
+	}
+	sql := fmt.Sprintf("update %s set %s, %s = 0 where %s", table, strings.Join(f.b.Set, ", "), quote(f.b.Pending), f.compare("=", 1))
+	for _, key := range keys {
+		if _, err := conn.Exec(ctx, sql, anys(key)...); data(err) {
+			return &noon.Error{
+				Kind: noon.Failure, Op: "backfill", Subject: f.b.Table, Hint: "Correct the row, or the up of the operation, then try again; or withdraw the change. The old release is not touched by it.",
+				Err: fmt.Errorf("the row with %s = %s has no new form: %w", strings.Join(f.b.Key, ", "), strings.Join(key, ", "), err),
+			}
+		} else if err != nil {
+			return errors.Join(failed, err)
+		}
+	}
+	return failed
+}
+
+// throttle waits while the server or its replicas do not keep up.
+func (f *filling) throttle(ctx context.Context, conn *pgx.Conn) error {
+	for {
+		var waiting int
+		var lag float64
+		err := conn.QueryRow(ctx, `select (select count(*) from pg_locks where not granted),
+coalesce((select max(extract(epoch from replay_lag)) from pg_stat_replication), 0)::float8`).Scan(&waiting, &lag)
+		if err != nil {
+			return err
+		}
+		why := ""
+		switch {
+		case lag > f.e.c.MaxLag.Seconds():
+			why = fmt.Sprintf("a replica is %.0f s behind", lag)
+		case waiting > 10:
+			why = fmt.Sprintf("%d sessions wait for locks", waiting)
+		default:
+			return nil
+		}
+		f.tell(Progress{Phase: Expanded, Stage: f.stage, Filled: f.filled, Rows: f.b.Rows, Paused: why})
+		f.mu.Lock() // nobody takes a span meanwhile
+		alive := pause(ctx, 500*time.Millisecond)
+		f.mu.Unlock()
+		if !alive {
+			return ctx.Err()
+		}
+	}
+}
+
+// prove shows that a table's two forms agree in every row.
+func (r *run) prove(ctx context.Context, s Stage) error {
+	b := *s.Backfill
+	if err := r.fill(ctx, s); err != nil {
+		return err
+	}
+	for _, agree := range b.Agree {
+		table := qualified(r.plan.Schema, b.Table) + " as " + quote(b.Table)
+		var n int64
+		if err := r.conn.QueryRow(ctx, fmt.Sprintf("select count(*) from %s where not (%s)", table, agree)).Scan(&n); err != nil {
+			return explain("compare the versions", b.Table, err)
+		}
+		if n > 0 {
+			return r.conflict(r.plan.name(), fmt.Errorf("%d rows of %s are not equal in the two versions", n, b.Table), "Look at rows for which this is false: "+agree)
+		}
+	}
+	return nil
+}
+
+// losses are what a withdrawal would lose, for people.
+func losses(ctx context.Context, db database, p Plan) ([]string, error) {
+	var list []string
+	for _, l := range p.Losses {
+		var n int64
+		err := db.QueryRow(ctx, l.SQL).Scan(&n)
+		switch {
+		case err != nil && strings.HasPrefix(code(err), "42"): // what is not there yet holds nothing
+		case err != nil && data(err):
+			list = append(list, l.What+" (some can not even be compared: "+err.Error()+")")
+		case err != nil:
+			return nil, explain("count what would be lost", p.name(), err)
+		case n > 0:
+			list = append(list, fmt.Sprintf("%d %s", n, l.What))
+		}
+	}
+	return list, nil
+}

@@ -1,0 +1,320 @@
+package postgres
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/noon-deploy/noon/internal/database/pgcatalog"
+)
+
+const exclusive = "ACCESS EXCLUSIVE"
+
+// emit writes the model down as stages.
+func (m *model) emit(p *Plan) {
+	p.Views = m.views()
+	p.Expand = append([]Stage{m.expand(p.Views)}, m.after()...)
+	p.Contract = m.contract()
+	p.Withdraw = []Stage{m.withdraw(p.Views)}
+	p.Losses = m.losses()
+	p.Probe = m.probe()
+	p.Relies = m.relies()
+	p.Shape = shape(m.catalog, m.Schema, m.App, p.Relies)
+}
+
+func (m *model) next() string { return versionSchema(m.App, m.From+1) }
+
+// views are the tables and views of the new version, in the order of their
+// names; of a table its columns in the order in which the table has them.
+func (m *model) views() []View {
+	var list []View
+	for _, t := range m.tables {
+		if t.dropped {
+			continue
+		}
+		v := View{Name: t.name, Of: t.phys}
+		for _, c := range t.columns {
+			col := ViewColumn{Name: c.name, Of: c.phys}
+			if c.def != nil && t.was != nil && !(c.added && m.atOnce(t, c)) {
+				col.Default = *c.def
+				if col.Default == "" {
+					col.Default = "nullif('','')::" + c.typ // a bare NULL would be that of the table
+				}
+			}
+			v.Columns = append(v.Columns, col)
+		}
+		list = append(list, v)
+	}
+	slices.SortFunc(list, func(a, b View) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// atOnce reports whether an added column has its default in the table from the
+// start: it has no other form, so both versions may get it.
+func (m *model) atOnce(t *table, c *column) bool {
+	return !slices.ContainsFunc(t.groups, func(g *group) bool {
+		return slices.ContainsFunc(g.up, func(a assignment) bool { return a.column == c.phys })
+	})
+}
+
+func (m *model) viewStatements(v View) []string {
+	var columns []string
+	for _, c := range v.Columns {
+		columns = append(columns, quote(c.Of)+" as "+quote(c.Name))
+	}
+	options := ""
+	if m.catalog.Server.Version >= 150000 {
+		options = " with (security_invoker = true)" // rights and row security of who asks
+	}
+	name := qualified(m.next(), v.Name)
+	list := []string{fmt.Sprintf("create view %s%s as select %s from %s", name, options, strings.Join(columns, ", "), qualified(m.Schema, v.Of))}
+	for _, c := range v.Columns {
+		if c.Default != "" {
+			list = append(list, fmt.Sprintf("alter view %s alter column %s set default %s", name, quote(c.Name), c.Default))
+		}
+	}
+	return append(list, fmt.Sprintf("grant select, insert, update, delete on %s to %s", name, quote(m.Role)))
+}
+
+// expand is everything that makes both versions live, in one transaction. What
+// needs no strong lock comes first.
+func (m *model) expand(views []View) Stage {
+	s := Stage{Name: "expand", Kind: Together}
+	s.Before = append(s.Before, "create schema "+quote(m.next()), fmt.Sprintf("grant usage on schema %s to %s", quote(m.next()), quote(m.Role)))
+	var changed []*table
+	for _, t := range m.tables {
+		s.Before = append(s.Before, t.create...)
+		if t.was == nil {
+			s.Before = append(s.Before, fmt.Sprintf("grant select, insert, update, delete on %s to %s", qualified(m.Schema, t.phys), quote(m.Role)))
+		}
+		if t.adds() || len(t.groups) > 0 {
+			changed = append(changed, t)
+			s.Locks = append(s.Locks, Lock{t.phys, exclusive})
+		}
+	}
+	s.Before = append(s.Before, m.expandSQL...)
+	for _, v := range views {
+		if !slices.ContainsFunc(changed, func(t *table) bool { return t.phys == v.Of }) {
+			s.Before = append(s.Before, m.viewStatements(v)...)
+		}
+	}
+	for _, t := range changed {
+		s.SQL = append(s.SQL, m.grow(t, qualified(m.Schema, t.phys))...)
+		for i := range t.groups {
+			s.SQL = append(s.SQL, m.twin(t, i).statements()...)
+		}
+		at := slices.IndexFunc(views, func(v View) bool { return v.Of == t.phys })
+		s.SQL = append(s.SQL, m.viewStatements(views[at])...)
+	}
+	return s
+}
+
+// grow adds the new columns and the pending mark, without writing the table
+// anew.
+func (m *model) grow(t *table, name string) []string {
+	var adds []string
+	for _, c := range t.columns {
+		if !c.added {
+			continue
+		}
+		line := "add column " + quote(c.phys) + " " + c.typ
+		if c.collate != "" {
+			line += " collate " + c.collate
+		}
+		if c.def != nil && *c.def != "" && m.atOnce(t, c) {
+			line += " default " + *c.def
+		}
+		adds = append(adds, line)
+	}
+	if t.marks() {
+		mask := 0
+		for _, g := range t.groups {
+			if len(g.up) > 0 {
+				mask |= g.bit
+			}
+		}
+		adds = append(adds, fmt.Sprintf("add column %s integer not null default %d", quote(pending), mask))
+	}
+	if len(adds) == 0 {
+		return nil
+	}
+	list := []string{fmt.Sprintf("alter table %s %s", name, strings.Join(adds, ", "))}
+	if t.marks() {
+		list = append(list, fmt.Sprintf("alter table %s alter column %s set default 0", name, quote(pending)))
+	}
+	return list
+}
+
+// after is what follows the expanding transaction: filling rows, indexes, and
+// constraints.
+func (m *model) after() []Stage {
+	var list []Stage
+	for _, t := range m.tables {
+		if b := m.backfill(t); b != nil && t.fills() {
+			list = append(list, Stage{Name: "backfill " + t.phys, Kind: Filling, Backfill: b, Locks: []Lock{{t.phys, "ROW EXCLUSIVE"}}})
+		}
+	}
+	list = append(list, m.alone...)
+	for _, t := range m.tables {
+		if t.dropped || t.was == nil {
+			continue
+		}
+		for _, i := range t.indexes {
+			list = append(list, m.build(t, i)...)
+		}
+		for n, d := range t.checks {
+			exempt := fmt.Sprintf("(%s) or (%s & %d) <> 0", d.check, quote(pending), d.group.bit)
+			list = append(list, m.constrain(t, fmt.Sprintf("_noon_x%d", n), "check ("+exempt+")", d, Lock{t.phys, exclusive})...)
+		}
+		for _, k := range t.keys {
+			name := cmp.Or(k.temporary, k.name)
+			list = append(list, m.constrain(t, name, k.definition, nil, Lock{t.phys, "SHARE ROW EXCLUSIVE"}, Lock{k.references, "SHARE ROW EXCLUSIVE"})...)
+		}
+	}
+	return list
+}
+
+// build makes an index beside the writers, and the constraint on it if it can
+// have that already.
+func (m *model) build(t *table, i *index) []Stage {
+	name := cmp.Or(i.temporary, i.name)
+	kind := "index"
+	if i.unique {
+		kind = "unique index"
+	}
+	list := []Stage{{
+		Name: "index " + i.name, Kind: Alone, Index: name, Locks: []Lock{{t.phys, "SHARE UPDATE EXCLUSIVE"}},
+		SQL: []string{fmt.Sprintf("create %s concurrently %s on %s %s", kind, quote(name), qualified(m.Schema, t.phys), i.definition)},
+	}}
+	if i.constraint == "UNIQUE" && i.temporary == "" {
+		list = append(list, Stage{
+			Name: "constraint " + i.name, Kind: Together, Locks: []Lock{{t.phys, exclusive}},
+			SQL: []string{fmt.Sprintf("alter table %s add constraint %s unique using index %s", qualified(m.Schema, t.phys), quote(i.name), quote(i.name))},
+		})
+	}
+	return list
+}
+
+// constrain adds a constraint for rows to come, then looks at those there, each
+// in a transaction of its own: looking takes long and needs no strong lock.
+func (m *model) constrain(t *table, name, definition string, d *demand, locks ...Lock) []Stage {
+	table := qualified(m.Schema, t.phys)
+	look := Stage{
+		Name: "validate " + t.phys + " " + name, Kind: Together, Locks: []Lock{{t.phys, "SHARE UPDATE EXCLUSIVE"}},
+		SQL: []string{fmt.Sprintf("alter table %s validate constraint %s", table, quote(name))},
+	}
+	if d != nil {
+		look.Check = &Breach{Table: t.phys, Key: t.was.PrimaryKey(), Where: "(" + d.check + ") is false"}
+	}
+	notValid := " not valid"
+	if t.was.Kind == pgcatalog.Partitioned && strings.HasPrefix(definition, "FOREIGN") {
+		notValid = "" // such tables have no keys that are not valid
+	}
+	return []Stage{{
+		Name: "constrain " + t.phys + " " + name, Kind: Together, Locks: locks,
+		SQL: []string{fmt.Sprintf("alter table %s add constraint %s %s%s", table, quote(name), definition, notValid)},
+	}, look}
+}
+
+// backfill describes how rows that are there get their new values; nil if the
+// table has no mark.
+func (m *model) backfill(t *table) *Backfill {
+	if t.was == nil || t.dropped || !t.marks() {
+		return nil
+	}
+	b := &Backfill{Table: t.phys, Key: t.was.PrimaryKey(), Pending: pending, Rows: t.was.Rows}
+	if len(b.Key) == 0 {
+		b.Key, b.Types = []string{"ctid"}, []string{"tid"}
+	} else {
+		for _, k := range b.Key {
+			b.Types = append(b.Types, t.typeOf(k))
+		}
+	}
+	groups := 0
+	for _, g := range t.groups {
+		if len(g.up) > 0 {
+			groups++
+		}
+	}
+	row := quote(t.phys)
+	for i, g := range t.groups {
+		for _, a := range g.up {
+			value := a.value.over(t.phys)
+			if groups > 1 {
+				value = fmt.Sprintf("case when %s.%s & %d <> 0 then %s else %s.%s end", row, quote(pending), g.bit, value, row, quote(a.column))
+			}
+			b.Set = append(b.Set, quote(a.column)+" = "+value)
+		}
+		if len(g.up) > 0 && len(g.down) > 0 {
+			b.Agree = append(b.Agree, m.twin(t, i).agree(t.phys))
+		}
+	}
+	for _, tr := range t.was.Triggers {
+		if strings.Contains(tr.Definition, "UPDATE ON") || strings.Contains(tr.Definition, " UPDATE OR") {
+			b.Fires = append(b.Fires, tr.Name)
+		}
+	}
+	return b
+}
+
+func (m *model) losses() []Loss {
+	var list []Loss
+	for _, t := range m.tables {
+		name := qualified(m.Schema, t.phys)
+		if t.was == nil {
+			list = append(list, Loss{"rows of new table " + t.name, "select count(*) from " + name})
+			continue
+		}
+		for i, g := range t.groups {
+			if len(g.up) > 0 {
+				s := &twin{m: m, t: t, g: &group{up: g.up}, number: i}
+				what := fmt.Sprintf("values of %s.%s that the release before can not show", t.name, strings.Join(m.twin(t, i).targets, ", "))
+				list = append(list, Loss{what, fmt.Sprintf("select count(*) from %s as %s where (%s & %d) = 0 and not (%s)", name, quote(t.phys), quote(pending), g.bit, s.agree(t.phys))})
+			}
+		}
+		for _, c := range t.columns {
+			if c.added && m.atOnce(t, c) {
+				where := quote(c.phys) + " is not null"
+				if c.def != nil && *c.def != "" {
+					where = fmt.Sprintf("row(%s)::record *<> row(cast(%s as %s))::record", quote(c.phys), *c.def, c.typ)
+				}
+				list = append(list, Loss{fmt.Sprintf("values of new column %s.%s", t.name, c.name), fmt.Sprintf("select count(*) from %s where %s", name, where)})
+			}
+		}
+	}
+	return list
+}
+
+// probe tries the parts of the plan that come from people on empty copies of
+// the tables: expressions, types, defaults, checks. It is rolled back.
+func (m *model) probe() []string {
+	const schema = "noon_probe"
+	list := []string{"create schema " + schema}
+	for _, t := range m.tables {
+		list = append(list, t.create...)
+		if !t.adds() && len(t.groups) == 0 {
+			continue
+		}
+		name := qualified(schema, t.phys)
+		list = append(list, fmt.Sprintf("create table %s (like %s including defaults including generated including identity)", name, qualified(m.Schema, t.phys)))
+		list = append(list, m.grow(t, name)...)
+		for _, g := range t.groups {
+			for _, a := range slices.Concat(g.up, g.down) {
+				list = append(list, fmt.Sprintf("update %s as %s set %s = %s where false", name, quote(t.phys), quote(a.column), a.value.over(t.phys)))
+			}
+		}
+		for n, d := range t.checks {
+			list = append(list, fmt.Sprintf("alter table %s add constraint _noon_probe%d check (%s)", name, n, d.check))
+		}
+		for _, c := range t.columns {
+			if c.def != nil && *c.def != "" {
+				list = append(list, fmt.Sprintf("alter table %s alter column %s set default %s", name, quote(c.phys), *c.def))
+			}
+		}
+		for n, i := range t.indexes {
+			list = append(list, fmt.Sprintf("create index _noon_probe%d on %s %s", n, name, i.definition))
+		}
+	}
+	return list
+}

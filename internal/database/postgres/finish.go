@@ -1,0 +1,130 @@
+package postgres
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/noon-deploy/noon/internal/database/pgcatalog"
+)
+
+// finish looks at the model as a whole.
+func (m *model) finish() {
+	if m.catalog.Server.InRecovery {
+		m.refuse("server", "Give noon the address of the primary.", "it is a read replica")
+	}
+	for _, t := range m.tables {
+		if !t.changes() {
+			continue
+		}
+		for _, p := range m.catalog.Publications {
+			named := slices.ContainsFunc(p.Tables, func(q pgcatalog.PublishedTable) bool { return q.Name == t.was.Name && len(q.Columns) == 0 })
+			if (named || p.AllTables) && slices.ContainsFunc(t.columns, func(c *column) bool { return c.added }) {
+				m.find(Warning, t.name, "Add the columns where it is subscribed to first, or let the publication name its columns.", "publication %s sends the new columns, and %s, to its subscribers", p.Name, pending)
+			}
+		}
+		if len(t.was.PrimaryKey()) == 0 && t.fills() && t.was.Kind == pgcatalog.Partitioned {
+			m.refuse(t.name, "Give it a primary key.", "it is partitioned and has no primary key by which its rows could be walked")
+		}
+		for _, i := range t.indexes {
+			if t.was.Kind == pgcatalog.Partitioned {
+				m.refuse(t.name+"."+i.name, "Make it by sql, partition by partition.", "an index of a partitioned table can not be built beside writers")
+			}
+		}
+	}
+}
+
+// changes reports whether columns or rules of a table of the version before
+// change.
+func (t *table) changes() bool {
+	return t.was != nil && (len(t.groups) > 0 || len(t.gone) > 0 || len(t.indexes) > 0 || len(t.keys) > 0 || t.adds())
+}
+
+func (t *table) adds() bool {
+	return t.was != nil && slices.ContainsFunc(t.columns, func(c *column) bool { return c.added })
+}
+
+// fills reports whether rows that are there need new values.
+func (t *table) fills() bool {
+	return slices.ContainsFunc(t.groups, func(g *group) bool { return len(g.up) > 0 })
+}
+
+// marks reports whether the table gets the pending mark.
+func (t *table) marks() bool {
+	return slices.ContainsFunc(t.groups, func(g *group) bool { return g.bit > 0 })
+}
+
+// before reports whether users' own triggers may change a row before noon's do.
+func (t *table) before() bool {
+	return t.was != nil && slices.ContainsFunc(t.was.Triggers, func(tr pgcatalog.Trigger) bool {
+		return strings.Contains(tr.Definition, " BEFORE ") && !strings.HasPrefix(tr.Name, triggerPrefix)
+	})
+}
+
+// shape is what the contraction relies on: everything that uses what it drops,
+// one line each, sorted. Objects of noon's own are left out.
+func shape(c *pgcatalog.Catalog, schema, app string, relies []reliance) []string {
+	var lines []string
+	m := &model{Target: Target{App: app, Schema: schema}}
+	for _, r := range relies {
+		t := c.Table(schema, r.Table)
+		if t == nil {
+			lines = append(lines, fmt.Sprintf("table %s is gone", r.Table))
+			continue
+		}
+		uses := func(columns []string) bool {
+			return len(r.Columns) == 0 || slices.ContainsFunc(columns, func(n string) bool { return slices.Contains(r.Columns, n) })
+		}
+		for _, col := range t.Columns {
+			if slices.Contains(r.Columns, col.Name) {
+				lines = append(lines, fmt.Sprintf("column %s.%s has type %s", r.Table, col.Name, col.Type))
+			}
+		}
+		for _, k := range t.Constraints {
+			if uses(k.Columns) && !strings.HasPrefix(k.Name, "_noon_") {
+				lines = append(lines, fmt.Sprintf("constraint %s of %s is %s", k.Name, r.Table, k.Definition))
+			}
+		}
+		for _, i := range t.Indexes {
+			if uses(i.Columns) && !strings.HasPrefix(i.Name, "_noon_") && i.Valid {
+				lines = append(lines, i.Definition)
+			}
+		}
+		for _, d := range t.Dependents {
+			if uses(d.Columns) && !m.ours(d.Name.Schema) && !strings.HasPrefix(d.Name.Name, triggerPrefix) && !slices.Contains(r.Columns, pending) {
+				lines = append(lines, fmt.Sprintf("%s %s uses %s of %s", d.Kind, d.Name, strings.Join(d.Columns, ", "), r.Table))
+			}
+		}
+		for _, in := range c.Inbound(t.Name) {
+			if uses(in.Constraint.ReferencesAre) {
+				lines = append(lines, fmt.Sprintf("foreign key %s of %s references %s", in.Constraint.Name, in.From, r.Table))
+			}
+		}
+	}
+	slices.Sort(lines)
+	return slices.Compact(lines)
+}
+
+// reliance is a table, or columns of it, that the contraction drops.
+type reliance struct {
+	Table   string   `json:"table"`
+	Columns []string `json:"columns,omitempty"` // none: the whole table
+}
+
+func (m *model) relies() []reliance {
+	var list []reliance
+	for _, t := range m.tables {
+		switch {
+		case t.was == nil:
+		case t.dropped:
+			list = append(list, reliance{Table: t.phys})
+		case len(t.gone) > 0:
+			r := reliance{Table: t.phys}
+			for _, c := range t.gone {
+				r.Columns = append(r.Columns, c.Name)
+			}
+			list = append(list, r)
+		}
+	}
+	return list
+}
