@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/database/pgcatalog"
 )
 
@@ -60,6 +61,33 @@ const queriesQuery = `
 select pg_get_userbyid(s.userid)::text, s.query, s.calls
 from pg_stat_statements s join pg_database d on d.oid = s.dbid
 where d.datname = current_database() and s.query is not null order by s.calls desc limit 5000`
+
+// ReadFrom connects to a PostgreSQL database, reads its catalogue in one
+// read-only transaction, and goes.
+func ReadFrom(ctx context.Context, url string, schemas []string) (*Catalog, error) {
+	wrong := func(kind noon.ErrorKind, err error, hint string) error {
+		return &noon.Error{Kind: kind, Op: "read the catalogue of", Subject: "the database", Err: err, Hint: hint + " Nothing was changed."}
+	}
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, wrong(noon.Invalid, err, "Give an address like postgres://USER@HOST:5432/DATABASE.")
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, wrong(noon.Unavailable, err, "See that the server runs and can be reached from here, and that user and password are right.")
+	}
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // everything was read
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return nil, wrong(noon.Failure, err, "Try again.")
+	}
+	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // it only reads
+	c, err := Read(ctx, tx, schemas)
+	if err != nil {
+		return nil, wrong(noon.Failure, err, "The role needs no more than to connect; see the server's words.")
+	}
+	return c, nil
+}
 
 // Read reads the catalogue of the schemas, of all of the user's schemas if
 // there are none named. Queries are read where the extension

@@ -25,27 +25,54 @@ const tiny = 10_000 // rows: a rewrite takes under 80 ms at the slowest rate
 // big, and a change of a type for a rewrite. Directives of noon's files
 // (`-- noon: contract`, `-- noon: no-transaction`) are understood.
 func Check(statements []sqlparse.Statement, c *Catalog, o Options) []Finding {
-	k := run(statements, c, o)
-	k.atEnd()
-	slices.SortStableFunc(k.findings, compareFindings)
-	return k.findings
+	return CheckAll([]Script{{File: o.File, Statements: statements}}, c, o)
+}
+
+// Script is a file of statements.
+type Script struct {
+	File       string
+	Statements []sqlparse.Statement
+}
+
+// CheckAll finds the hazards of scripts that run one after the other. Tables
+// that an earlier one has made are nobody's yet if the catalogue says that they
+// are not there; without a catalogue they may long be in use.
+func CheckAll(scripts []Script, c *Catalog, o Options) []Finding {
+	var findings []Finding
+	w := newWorld(c, o.SearchPath)
+	for _, s := range scripts {
+		o.File = s.File
+		on := w
+		if strings.HasSuffix(s.File, ".down.sql") {
+			on = newWorld(c, o.SearchPath)
+		}
+		k := run(on, s.Statements, c, o)
+		k.atEnd()
+		findings = append(findings, k.findings...)
+		if c == nil {
+			w.forget()
+		}
+	}
+	slices.SortStableFunc(findings, compareFindings)
+	return findings
 }
 
 // Effects tells what each statement of a script does to tables that were there
 // before it.
 func Effects(statements []sqlparse.Statement, c *Catalog, o Options) []Effect {
-	return run(statements, c, o).effects
+	return run(newWorld(c, o.SearchPath), statements, c, o).effects
 }
 
-func run(statements []sqlparse.Statement, c *Catalog, o Options) *check {
-	k := &check{world: newWorld(c, o.SearchPath), options: o, statements: statements}
+func run(w *world, statements []sqlparse.Statement, c *Catalog, o Options) *check {
+	k := &check{world: w, catalog: c, options: o, statements: statements, contract: strings.HasSuffix(o.File, ".down.sql")}
 	if o.TimeZone != "" {
 		k.world.utc = o.TimeZone == "UTC"
 	}
 	if k.options.Tiny == 0 {
 		k.options.Tiny = tiny
 	}
-	k.section(Directive{})
+	k.separate = o.Separate
+	k.next()
 	for i := range statements {
 		k.statement(i)
 	}
@@ -55,6 +82,7 @@ func run(statements []sqlparse.Statement, c *Catalog, o Options) *check {
 // check goes through a script.
 type check struct {
 	world      *world
+	catalog    *Catalog
 	options    Options
 	statements []sqlparse.Statement
 	findings   []Finding
@@ -87,7 +115,10 @@ func directiveOf(comment string) (d Directive, ok bool) {
 }
 
 func (k *check) section(d Directive) {
-	k.contract = d.Word == "contract"
+	k.contract = d.Word == "contract" || d.Word == "down" // then nobody uses what goes
+	if d.Word == "down" {
+		k.world = newWorld(k.catalog, k.options.SearchPath) // it undoes what stands above it
+	}
 	k.separate = k.options.Separate
 	k.next()
 }

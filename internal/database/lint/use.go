@@ -45,6 +45,9 @@ func UsesOf(sql string, c *Catalog, release, source string) ([]Use, error) {
 	}
 	u := uses{world: newWorld(c, nil), called: map[string]*table{}, release: release, source: source}
 	for _, s := range statements {
+		if !slices.Contains([]string{"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "CopyStmt"}, s.Kind) {
+			continue
+		}
 		for n := range s.Tree.All() {
 			if n.Kind == "RangeVar" {
 				u.table(n)

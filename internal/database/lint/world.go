@@ -60,6 +60,15 @@ func newWorld(c *Catalog, path []string) *world {
 	return w
 }
 
+// forget takes tables that a script has made for tables in use.
+func (w *world) forget() {
+	for _, t := range w.tables {
+		if t.fresh {
+			t.fresh, t.Rows = false, -1
+		}
+	}
+}
+
 // table finds the table that a RangeVar names. One that is not known is made
 // up: nothing is known of its columns and size.
 func (w *world) table(r sqlparse.Node) *table {
@@ -99,6 +108,9 @@ func qualified(parts []string) name {
 func (w *world) make(r sqlparse.Node, kind pgcatalog.Kind) *table {
 	n := name{Schema: r.Text("schemaname"), Name: r.Text("relname")}
 	n.Schema = cmp.Or(n.Schema, w.path[0])
+	if t := w.tables[n]; t != nil && w.known && t.here && !t.fresh {
+		return t // it was made before, and is in use
+	}
 	t := &table{Table: pgcatalog.Table{Name: n, Kind: kind}, fresh: true, here: true, before: n}
 	w.tables[n] = t
 	return t
