@@ -106,6 +106,7 @@ type Fact struct {
 	Revision Revision   `json:"revision"`
 	Host     string     `json:"host"`
 	Moment   HookMoment `json:"moment,omitempty"` // empty: not a hook
+	Store    string     `json:"store,omitempty"`  // that it migrates; empty: not a migration
 	Command
 }
 

@@ -89,8 +89,8 @@ func (s *sketch) irreversible(st noon.State) []string {
 	var list []string
 	for _, need := range slices.Concat(st.Enter, st.Leave) {
 		switch {
-		case need.Fact != nil && st.Kind == noon.Expanded:
-			list = append(list, s.stays(strings.TrimPrefix(need.Fact.Name, "migrate ")))
+		case need.Fact != nil && need.Fact.Store != "":
+			list = append(list, s.stays(need.Fact.Store))
 		case need.Data != nil && need.Data.Phase == noon.DataAlone:
 			list = append(list, s.contracts(need.Data.Store)...)
 		case need.Data != nil && need.Data.Phase == noon.DataBoth && s.coexistence(need.Data.Store) != noon.Versioned:
@@ -162,9 +162,19 @@ func changes(before, after noon.State, from noon.Revision, brings map[string][]n
 		list = append(list, jobsChange(before.Jobs, after.Jobs))
 	}
 	if after.Kind == noon.Contracted {
-		list = append(list, fmt.Sprintf("going back to %s takes a plan of its own from here", name(from)))
+		list = append(list, wayBack(from, after, brings))
 	}
 	return list
+}
+
+// wayBack tells what is left of it in the last state.
+func wayBack(from noon.Revision, last noon.State, brings map[string][]noon.Brought) string {
+	for _, n := range last.Leave {
+		if n.Data != nil && slices.ContainsFunc(brings[n.Data.Store], func(b noon.Brought) bool { return b.Contracts }) {
+			return fmt.Sprintf("there is no way back to %s from here", name(from))
+		}
+	}
+	return fmt.Sprintf("going back to %s takes a plan of its own from here", name(from))
 }
 
 // dataChanges tells which migrations a state takes a step further.

@@ -206,7 +206,7 @@ func (s *sketch) expand(store noon.Store) (noon.Need, bool) {
 		return noon.Need{}, false
 	}
 	return noon.Need{Fact: &noon.Fact{
-		Name: "migrate " + store.Name, Revision: s.in.To, Host: s.hosts(s.in.To)[0], Command: *store.Migrate,
+		Name: "migrate " + store.Name, Store: store.Name, Revision: s.in.To, Host: s.hosts(s.in.To)[0], Command: *store.Migrate,
 	}}, true
 }
 

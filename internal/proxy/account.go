@@ -71,6 +71,9 @@ func (t *turn) settle() {
 	if a.failed {
 		series.Failed(a.why)
 	}
+	if t.answerer != nil {
+		t.proxy.gave(t.target.site.state, t.answerer, t.res.Status)
+	}
 	if log := t.proxy.cfg.Access; log != nil {
 		t.write(log, series, took)
 	}
@@ -112,6 +115,9 @@ func (t *turn) write(log *meter.Log, series *meter.Series, took time.Duration) {
 	if t.req.Minor == 0 {
 		e.Protocol = "HTTP/1.0"
 	}
+	if _, ok := t.conn.Conn.(*stream); ok {
+		e.Protocol = "HTTP/2.0"
+	}
 	if !a.first.IsZero() {
 		e.FirstByte = a.first.Sub(a.begin)
 	}
@@ -140,6 +146,9 @@ func (p *Proxy) settleWeb(x *webExchange, r *http.Request, seen *seenWriter, beg
 	series.Done(seen.status, took, max(r.ContentLength, 0), seen.bytes)
 	if x.failure != nil && r.Context().Err() == nil {
 		series.Failed(failureOf(x.failure))
+	}
+	if x.failure == nil && x.endpoint != nil && seen.status != 0 {
+		p.gave(x.target.site.state, x.endpoint, seen.status)
 	}
 	log := p.cfg.Access
 	if log == nil {

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -22,14 +21,28 @@ const (
 	maxRequestID  = 128
 )
 
-// ServeHTTP takes a request from a user.
+// ServeHTTP takes a request from a user that net/http has read.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	from := webConnOf(r.Context())
+	from.active.Add(1)
+	defer from.over()
+	if r.ProtoMajor < 2 || !p.serveStream(w, r, from) {
+		p.serveWeb(w, r, from)
+	}
+	if from.told.Load() {
+		// The connection ends soon after its last request: nothing may be kept
+		// back here until then.
+		_ = http.NewResponseController(w).Flush() // a user who left needs nothing
+	}
+}
+
+// serveWeb answers a request for an instance that speaks HTTP/2 alone, or one
+// that came on the same connection of HTTP/1.1 as such.
+func (p *Proxy) serveWeb(w http.ResponseWriter, r *http.Request, from *webConn) {
 	p.active.add(1)
 	defer p.active.add(-1)
-	if r.TLS == nil && r.Context().Value(secureKey{}) != nil {
-		r.TLS = &tls.ConnectionState{}
-	}
-	if p.draining.Load() && r.Header.Get("Upgrade") == "" {
+	r.TLS = from.tls
+	if p.leaves(r) && r.Header.Get("Upgrade") == "" {
 		// Tells the client that the next request needs a new connection, which is
 		// then the successor's. This one stays open until the client has seen it.
 		w.Header().Set("Connection", "close")
@@ -47,6 +60,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.forward(w, r)
 	}
 }
+
+// leaves reports that the answer is to say that its connection ends. HTTP/2 is
+// told otherwise, see farewell.
+func (p *Proxy) leaves(r *http.Request) bool { return r.ProtoMajor < 2 && p.draining.Load() }
 
 // forward sends the request upstream and the answer back.
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
@@ -153,7 +170,7 @@ func (p *Proxy) modifyResponse(res *http.Response) error {
 		// body that the handler has left unread (it panics), nor announce that.
 		_ = x.writer.EnableFullDuplex() // HTTP/2 is so anyway
 	}
-	if early || p.draining.Load() {
+	if early && x.in.ProtoMajor < 2 || p.leaves(x.in) {
 		res.Header.Set("Connection", "close")
 	}
 	return nil

@@ -98,6 +98,7 @@ func (p *Proxy) checkHealth(ctx context.Context) {
 				p.lookForChecks(now)
 			}
 			h.askDue(ctx, &asking, now)
+			p.weigh(now)
 		case a := <-h.answers:
 			h.asking--
 			p.judge(a)

@@ -56,7 +56,7 @@ func (p *Proxy) writeFailure(w http.ResponseWriter, r *http.Request, err error) 
 	if status >= http.StatusInternalServerError {
 		p.log.WarnContext(r.Context(), "request failed", "host", r.Host, "path", r.URL.Path, "status", status, "err", err)
 	}
-	if p.draining.Load() {
+	if p.leaves(r) {
 		w.Header().Set("Connection", "close")
 	}
 	p.writeSitePage(w, r, x.target.site, status, text)

@@ -60,12 +60,13 @@ func newPool(address string, clock func() int64, s *slabs) *pool {
 }
 
 // get gives a connection. once is for a request that must not be sent twice.
-// An error means that nobody could be reached.
-func (p *pool) get(ctx context.Context, once bool) (*upConn, error) {
+// An error means that nobody could be reached, or not until then; zero is no
+// such limit.
+func (p *pool) get(until time.Time, once bool) (*upConn, error) {
 	for {
 		u := p.take(once)
 		if u == nil {
-			return p.dial(ctx)
+			return p.dial(until)
 		}
 		if age := p.clock() - u.since; once || age > time.Second.Milliseconds() {
 			if u.stirs() {
@@ -106,9 +107,9 @@ func (p *pool) closedAfter(age int64) {
 	}
 }
 
-func (p *pool) dial(ctx context.Context) (*upConn, error) {
-	d := net.Dialer{Timeout: dialLimit, KeepAlive: -1}
-	conn, err := d.DialContext(ctx, "tcp", p.address)
+func (p *pool) dial(until time.Time) (*upConn, error) {
+	d := net.Dialer{Timeout: dialLimit, Deadline: until, KeepAlive: -1}
+	conn, err := d.DialContext(context.Background(), "tcp", p.address)
 	if err != nil {
 		return nil, &unreachable{err}
 	}

@@ -86,6 +86,7 @@ type Proxy struct {
 
 	slabs   slabs
 	turns   turns
+	heard   heards
 	ids     requestIDs
 	sweeper sweeper
 	meter   meter.Registry
@@ -114,6 +115,7 @@ type Proxy struct {
 	control   *net.UnixListener
 	users     users
 	checkups  health
+	outliers  outliers
 	parts     *server       // noon's own
 	private   *server       // control of a proxy that has a successor
 	over      chan struct{} // closed once a successor has taken over
@@ -122,14 +124,16 @@ type Proxy struct {
 // siteState is what is known of one site. The routing and what goes with it
 // change under Proxy.changes and Proxy.mu.
 type siteState struct {
-	routing noon.Routing
-	removed bool   // only the fence is kept, so that nobody older brings it back
-	problem string // the configuration could not be read; the routing is empty
-	held    atomic.Int64
-	parked  queue // requests that wait for the end of a hold
-	crowd   crowd
-	budget  budget
-	trouble error // with the treatment of its requests
+	routing   noon.Routing
+	removed   bool   // only the fence is kept, so that nobody older brings it back
+	problem   string // the configuration could not be read; the routing is empty
+	held      atomic.Int64
+	parked    queue // requests that wait for the end of a hold
+	crowd     crowd
+	budget    budget
+	trouble   error        // with the treatment of its requests
+	suspect   atomic.Bool  // an instance has answered 5xx lately
+	ejections atomic.Int64 // how often one was left out
 
 	endpoints map[string]*endpoint // routed, or at work
 	view      *siteView            // in the current snapshot
@@ -256,6 +260,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 func (p *Proxy) stop(ctx context.Context) error {
 	p.draining.Store(true)
 	p.users.closeListeners()
+	p.web.leave()
 	p.parts.closeListeners()
 	// Taken so that no upgrade begins; one that is under way has ended.
 	p.changes.Lock()

@@ -26,10 +26,7 @@ const (
 func (t *turn) readAnswer(up *upConn) error {
 	t.conn.slabs.put(t.ans)
 	t.ans = nil
-	if t.body.sending == nil { // else the upload has a limit of its own
-		t.within(t.firstByte())
-	}
-	s, n, err := up.await()
+	s, n, err := t.awaitAnswer(up)
 	if err != nil {
 		return err
 	}

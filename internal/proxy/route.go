@@ -57,11 +57,16 @@ func (p *Proxy) apply(r noon.Routing, own bool) error {
 	p.mu.Lock()
 	state := p.sites[r.Site]
 	p.mu.Unlock()
+	var before noon.Routing
 	if state != nil {
 		same, err := state.accepts(r)
 		if same || err != nil {
 			return err
 		}
+		before = state.routing
+	}
+	if err := checkTLS(r, before, own); err != nil {
+		return err
 	}
 	if err := p.checkOthers(r); err != nil {
 		return err

@@ -25,7 +25,7 @@ type snapshot struct {
 // hostTable is what one host name leads to: the paths of one or more sites.
 type hostTable struct {
 	sites []*siteView
-	paths prefixes[*siteView]
+	paths prefixes[*siteView] // of any revision
 }
 
 func newSnapshot() *snapshot {

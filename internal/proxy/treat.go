@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"crypto/tls"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -72,14 +71,6 @@ func (t *turn) appendOrigin(b []byte) []byte {
 	return append(b, "\r\n"...)
 }
 
-// serverName is what the user asked for at the handshake.
-func (c *userConn) serverName() string {
-	if s, ok := c.Conn.(*tls.Conn); ok {
-		return s.ConnectionState().ServerName
-	}
-	return ""
-}
-
 // misdirected answers a request on a connection that was begun for another
 // site, whose users need not show who they are (RFC 9110, section 15.5.20).
 func misdirected(w http.ResponseWriter, r *http.Request) {
@@ -136,7 +127,7 @@ func (p *Proxy) lead(site *siteView, a asked) http.HandlerFunc {
 func (t *turn) lead() http.HandlerFunc {
 	return t.proxy.lead(t.target.site, asked{
 		authority: string(t.req.Host), name: t.query.host, target: string(t.req.Target), path: string(t.req.Path), query: string(t.req.Query),
-		secure: t.conn.secure, serverName: t.conn.serverName(), preview: t.query.preview != "", length: t.req.Length,
+		secure: t.conn.secure, serverName: t.conn.name, preview: t.query.preview != "", length: t.req.Length,
 	})
 }
 

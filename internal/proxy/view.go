@@ -20,6 +20,7 @@ type siteView struct {
 	broken   int        // 1: the configuration could not be read
 	hosts    []string   // normal
 	prefixes []string   // normal; of any revision
+	special  []string   // those of them that not all revisions have
 	shares   []share    // sorted by revision: a growing share keeps the users it has
 	salt     string
 	previews []preview
@@ -74,6 +75,9 @@ func (p *Proxy) newView(state *siteState) *siteView {
 	for _, path := range r.Paths {
 		if prefix := normalPrefix(path.Prefix); !slices.Contains(v.prefixes, prefix) {
 			v.prefixes = append(v.prefixes, prefix)
+			if path.Revision != nil {
+				v.special = append(v.special, prefix)
+			}
 		}
 	}
 	revisions := map[noon.Revision]*revisionView{}

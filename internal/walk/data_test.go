@@ -238,3 +238,23 @@ func TestDataSurvivesCrashes(t *testing.T) {
 		})
 	}
 }
+
+// TestSchemaIsSeen: what a migration of the app has changed is in the journal.
+func TestSchemaIsSeen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, nil)
+		c := s.start(nil)
+		defer c.end()
+		d := s.deploy(c, 1)
+		var seen []string
+		for _, e := range s.book.Events(d.ID) {
+			if e.Kind == noon.Seen && e.Subject == "schema db" {
+				seen = append(seen, e.Detail)
+			}
+		}
+		if len(seen) != 1 || !strings.HasPrefix(seen[0], "+ column users.") || strings.Contains(seen[0], "\n") {
+			t.Errorf("the journal says %q", seen)
+		}
+	})
+}

@@ -49,7 +49,7 @@ type Journal interface {
 	NextGeneration(ctx context.Context, site noon.Site, epoch int64) (int64, error)
 }
 
-// Walker walks deployments. All fields but Faults, Waiting and Halt are
+// Walker walks deployments. All fields but Faults, Waiting, Halt and Schema are
 // required; Data is where a plan has stores that noon migrates itself.
 type Walker struct {
 	Journal  Journal
@@ -59,7 +59,9 @@ type Walker struct {
 	JobsBusy func(ctx context.Context, site noon.Site) (int, error) // scheduled jobs that run now
 	// Data takes a store to a phase and tells how far it is. Called again after
 	// a crash, it goes on; where the store is there already, it changes nothing.
-	Data    func(ctx context.Context, task noon.DataTask, progress func(string)) error
+	Data func(ctx context.Context, task noon.DataTask, progress func(string)) error
+	// Schema looks what a store is made of; none if it can not be looked into.
+	Schema  func(ctx context.Context, site noon.Site, r noon.Revision, store string) (noon.Schema, error)
 	Log     *slog.Logger
 	Faults  *fault.Points
 	Waiting func(deployment int64, what string) // told what is being waited for

@@ -63,6 +63,17 @@ type sim struct {
 	waits map[int64]string
 }
 
+// schema has a column more for each migration that was started.
+func (s *sim) schema() noon.Schema {
+	schema := noon.Schema{"table users": ""}
+	for _, id := range s.host.Tasks() {
+		if strings.Contains(id, "migrate") {
+			schema["column users."+id] = "text"
+		}
+	}
+	return schema
+}
+
 // waiting is what people see that a deployment waits for.
 func (s *sim) waiting(id int64) string {
 	s.mu.Lock()
@@ -103,6 +114,9 @@ func (s *sim) startWith(faults *fault.Points, halt func(context.Context, noon.Si
 		Walker: &walk.Walker{
 			Journal: s.book, Catalog: s.book, Log: slog.New(slog.DiscardHandler), Faults: faults, Halt: halt,
 			Host: func(string) (walk.Host, error) { return s.host, nil },
+			Schema: func(context.Context, noon.Site, noon.Revision, string) (noon.Schema, error) {
+				return s.schema(), nil
+			},
 			Waiting: func(id int64, what string) {
 				s.mu.Lock()
 				defer s.mu.Unlock()

@@ -208,7 +208,7 @@ func (c *crowd) fail(err error) bool {
 func (c *crowd) compare(t testing.TB, one, two bool) {
 	t.Helper()
 	queries := map[string]bool{
-		"old|" + c.one + "|select id, age::int, first, last from users": one,
+		"old|" + c.one + "|select id, age::int, first, last from users":                                   one,
 		"new|" + c.two + "|select id, age, split_part(name, ' ', 1), split_part(name, ' ', 2) from users": two,
 	}
 	var first string
