@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -26,6 +27,21 @@ const tiny = 10_000 // rows: a rewrite takes under 80 ms at the slowest rate
 // (`-- noon: contract`, `-- noon: no-transaction`) are understood.
 func Check(statements []sqlparse.Statement, c *Catalog, o Options) []Finding {
 	return CheckAll([]Script{{File: o.File, Statements: statements}}, c, o)
+}
+
+// Parse reads a script as noon's migrations have it: in a section that is run
+// in batches, :low and :high stand for the bounds of a batch. A mistake is a
+// *sqlparse.Error.
+func Parse(sql string) ([]sqlparse.Statement, error) {
+	bound := regexp.MustCompile(`([^:\w]):(low|high)\b`)
+	statements, err := sqlparse.Statements(bound.ReplaceAllStringFunc(sql, func(found string) string {
+		return found[:1] + strings.Repeat("0", len(found)-1) // a number of the same length, so that places stay
+	}))
+	for i := range statements {
+		s := &statements[i]
+		s.Text = sql[s.Offset : s.Offset+len(s.Text)]
+	}
+	return statements, err
 }
 
 // Script is a file of statements.
@@ -88,6 +104,7 @@ type check struct {
 	findings   []Finding
 	effects    []Effect
 
+	batched   bool // the section is run in batches
 	contract  bool // the section removes what only the old release needs
 	separate  bool // the section's statements are transactions of their own
 	noons     bool // noon runs it: it has directives
@@ -119,6 +136,7 @@ func (k *check) section(d Directive) {
 	if d.Word == "down" {
 		k.world = newWorld(k.catalog, k.options.SearchPath) // it undoes what stands above it
 	}
+	k.batched = d.Word == "data" && strings.HasPrefix(strings.TrimSpace(d.Rest), "over ")
 	k.separate = k.options.Separate
 	k.next()
 }

@@ -65,7 +65,7 @@ func (l *look) change(n sqlparse.Node) {
 
 // many finds changes of more rows than one statement should change.
 func (l *look) many(n sqlparse.Node, t *table) {
-	if l.few(n, t) {
+	if l.batched || l.few(n, t) {
 		return
 	}
 	l.changes(t)

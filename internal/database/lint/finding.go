@@ -16,6 +16,9 @@ const (
 	Error   Severity = "error"   // users would wait or see errors, or it fails
 )
 
+// AtLeast reports whether s is as grave as o or graver.
+func (s Severity) AtLeast(o Severity) bool { return s.rank() >= o.rank() }
+
 func (s Severity) rank() int { return slices.Index([]Severity{Note, Warning, Error}, s) }
 
 // Finding is one hazard of one statement.

@@ -62,6 +62,8 @@ type Effect struct {
 	Builds    []pgcatalog.Name `json:"builds"`    // tables of which an index is built
 	Changes   []pgcatalog.Name `json:"changes"`   // tables all or many of whose rows are changed
 	Opaque    bool             `json:"opaque"`    // it also runs what can not be looked into
+
+	order []pgcatalog.Name // in which it locks tables
 }
 
 func (e *Effect) lock(table pgcatalog.Name, mode Lock) {
@@ -73,8 +75,19 @@ func (e *Effect) lock(table pgcatalog.Name, mode Lock) {
 			return
 		}
 	}
+	e.order = append(e.order, table)
 	e.Locks = append(e.Locks, Locked{table, mode})
 	slices.SortFunc(e.Locks, func(a, b Locked) int { return a.Table.Compare(b.Table) })
+}
+
+// mode is the lock that the effect has on a table, "" for none.
+func (e Effect) mode(table pgcatalog.Name) Lock {
+	for _, l := range e.Locks {
+		if l.Table == table {
+			return l.Mode
+		}
+	}
+	return ""
 }
 
 // strongest is the strongest lock of an effect, "" if it takes none.

@@ -21,7 +21,7 @@ func Text(findings []Finding) string {
 func (f Finding) text(b *strings.Builder) {
 	fmt.Fprintf(b, "%s  %s  %s\n", f.place(), f.Severity, f.Rule)
 	fmt.Fprintf(b, "  %s\n", short(f.Statement, 160))
-	fmt.Fprintf(b, "  %s.\n", upper(f.Hazard))
+	fmt.Fprintf(b, "  %s\n", f.Hazard)
 	for _, l := range f.Locks {
 		fmt.Fprintf(b, "  lock: %s on %s, which %s\n", l.Mode, l.Table, l.Mode.Blocks())
 	}
@@ -70,21 +70,14 @@ func thousands(n int64) string {
 	return s
 }
 
-func upper(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
-}
-
 // Message is a finding in one line.
 func (f Finding) Message() string {
-	parts := []string{upper(f.Hazard) + "."}
+	parts := []string{f.Hazard + "."}
 	for _, l := range f.Locks {
 		parts = append(parts, fmt.Sprintf("%s on %s.", l.Mode, l.Table))
 	}
 	if w := f.workText(); w != "" {
-		parts = append(parts, upper(w)+".")
+		parts = append(parts, w+".")
 	}
 	return strings.Join(append(parts, f.Advice), " ")
 }

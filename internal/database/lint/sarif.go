@@ -17,7 +17,7 @@ func SARIF(findings []Finding, version string) ([]byte, error) {
 			r := ruleOf(f.Rule)
 			at = len(driver.Rules)
 			driver.Rules = append(driver.Rules, sarifRule{
-				ID: r.ID, Short: sarifText{"A statement that " + r.Title}, Full: sarifText{upper(r.Why) + "."},
+				ID: r.ID, Short: sarifText{"A statement that " + r.Title}, Full: sarifText{"What happens: " + r.Why + "."},
 				Help: sarifText{r.Advice}, Default: sarifConfiguration{string(r.Severity)},
 			})
 		}

@@ -13,12 +13,12 @@ func (l *look) transaction() {
 		return
 	}
 	order := &l.histories[len(l.histories)-1]
-	for _, lock := range l.effect.Locks {
-		if !lock.Mode.Stronger(ShareUpdateExclusive) || slices.Contains(*order, lock.Table) {
+	for _, table := range l.effect.order {
+		if !l.effect.mode(table).Stronger(ShareUpdateExclusive) || slices.Contains(*order, table) {
 			continue
 		}
-		l.opposite(lock.Table, *order)
-		*order = append(*order, lock.Table)
+		l.opposite(table, *order)
+		*order = append(*order, table)
 	}
 	if n := len(*order); n > 1 && len(l.effect.Locks) == 1 && (*order)[n-1] == l.effect.Locks[0].Table && !l.hasTaken(l.effect.Locks[0]) && l.big((*order)[:n-1]) {
 		t := l.world.named((*order)[n-1])
