@@ -254,6 +254,9 @@ func StandsOut(answers, bad float64, row int, otherAnswers, otherBad float64, ru
 	return standsOut(&tally{answers: answers, bad: bad}, row, &tally{answers: otherAnswers, bad: otherBad}, withOutlierDefaults(rule))
 }
 
+// Close gives back what Open has taken.
+func (p *Proxy) Close() { p.close() }
+
 // FrameReader is frameReader for tests.
 type FrameReader struct{ r frameReader }
 

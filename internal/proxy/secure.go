@@ -56,7 +56,8 @@ func (p *Proxy) handshake(conn net.Conn) {
 	_ = conn.SetDeadline(time.Time{}) // closed: the next use tells
 	if state := c.ConnectionState(); state.NegotiatedProtocol == "h2" {
 		p.users.begun(conn)
-		p.handToWeb(p.newWebConn(c, c.RemoteAddr(), nil, &state, true))
+		_ = conn.SetReadDeadline(time.Now().Add(p.limits.Header)) // net/http takes it back once HTTP/2 has begun
+		p.handToWeb(p.newWebConn(c, c.RemoteAddr(), nil, &state))
 		return
 	}
 	p.serveOn(c, conn, true)
@@ -87,10 +88,11 @@ func (a asker) Ask(ctx context.Context, site noon.Site, target string) (int, err
 	if err != nil {
 		return 0, err
 	}
-	r.RequestURI, r.RemoteAddr = target, "127.0.0.1:0"
-	r.TLS = &tls.ConnectionState{} // it must not be redirected
+	r.RequestURI = target
 	answer := &page{header: http.Header{}}
-	a.proxy.forward(answer, r)
+	// It says that it is secure: it must not be redirected.
+	from := a.proxy.newWebConn(nil, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, nil, &tls.ConnectionState{ServerName: host})
+	a.proxy.serveStream(answer, r, from) //nolint:contextcheck // a turn looks at the request's by itself
 	return answer.status, nil
 }
 

@@ -67,7 +67,7 @@ func (b *batcher) next(ctx context.Context, r *record) (more bool, err error) {
 		})
 		b.took = time.Since(began)
 		if err != nil {
-			b.size = max(1, b.size/2)
+			b.size = max(b.floor(), b.size/2)
 		}
 		return err
 	})
@@ -178,8 +178,12 @@ func (b *batcher) adapt() {
 		factor = min(factor, 0.5)
 	}
 	b.size = int(float64(b.size) * min(2, max(0.5, factor)))
-	b.size = min(maxBatch, max(1, b.size))
+	b.size = min(maxBatch, max(b.floor(), b.size))
 }
+
+// floor keeps a slow server from being asked for row after row, which would
+// make it slower.
+func (b *batcher) floor() int { return max(1, b.section.Batch.Size/10) }
 
 // rest leaves the server to others for a while, and waits for replicas.
 func (b *batcher) rest(ctx context.Context, r record) error {

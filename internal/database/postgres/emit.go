@@ -86,7 +86,7 @@ func (m *model) expand(views []View) Stage {
 	for _, t := range m.tables {
 		s.Before = append(s.Before, t.create...)
 		if t.was == nil {
-			s.Before = append(s.Before, fmt.Sprintf("grant select, insert, update, delete on %s to %s", qualified(m.Schema, t.phys), quote(m.Role)))
+			s.Before = append(s.Before, fmt.Sprintf("alter table %s owner to %s", qualified(m.Schema, t.phys), quote(m.Role)))
 		}
 		if t.adds() || len(t.groups) > 0 {
 			changed = append(changed, t)
@@ -291,8 +291,10 @@ func (m *model) losses() []Loss {
 func (m *model) probe() []string {
 	const schema = "noon_probe"
 	list := []string{"create schema " + schema}
-	for _, t := range m.tables {
+	for _, t := range m.tables { // first: expressions about other tables may look into them
 		list = append(list, t.create...)
+	}
+	for _, t := range m.tables {
 		if !t.adds() && len(t.groups) == 0 {
 			continue
 		}

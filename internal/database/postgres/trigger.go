@@ -144,29 +144,40 @@ func (s *twin) body() string {
 func (s *twin) insert() string {
 	var b strings.Builder
 	if s.t.was != nil && len(s.t.was.Children) > 0 && len(s.targets) > 0 { // a row that moves to another partition is inserted there
-		fmt.Fprintf(&b, "    if %s and %s then return new; end if;\n", s.anyWritten(s.targets), s.agree("new"))
+		fmt.Fprintf(&b, "    if (%s and (%s)) then return new; end if;\n", s.anyWritten(s.targets), s.agree("new"))
 	}
 	fmt.Fprintf(&b, "    noon_new := %s();\n", writesNew(s.m.App, s.m.From+1))
 	if written := s.anyWritten(s.targets); written != "" {
 		fmt.Fprintf(&b, "    noon_new := noon_new or %s;\n", written)
-		if old := s.anyWritten(s.undefaulted()); old != "" {
-			fmt.Fprintf(&b, "    noon_new := noon_new and (%s or not %s);\n", written, old)
+		if old := s.byOldOnly(); old != "" {
+			fmt.Fprintf(&b, "    noon_new := noon_new and (%s or not (%s));\n", written, old)
 		}
 	}
 	fmt.Fprintf(&b, "    if noon_new then\n%s    else\n%s    end if;\n", indent(s.down()), indent(s.up()))
 	return b.String()
 }
 
-// undefaulted are the columns that only the old version writes and that are
-// NULL when nobody has.
-func (s *twin) undefaulted() []string {
+// byOldOnly is true for a row without a value of the new version that its
+// writers could not have left like that.
+func (s *twin) byOldOnly() string {
 	var list []string
-	for _, c := range s.t.gone {
-		if slices.Contains(s.sources, c.Name) && c.Default == "" && c.Identity == "" {
-			list = append(list, c.Name)
+	for _, c := range s.t.columns {
+		if c.notNull && slices.Contains(s.targets, c.phys) {
+			if written := s.anyWritten(s.sources); written != "" {
+				list = append(list, "new."+quote(c.phys)+" is null and "+written)
+			}
 		}
 	}
-	return list
+	for _, c := range s.t.gone {
+		switch {
+		case !slices.Contains(s.sources, c.Name) || c.Identity != "":
+		case c.Default == "":
+			list = append(list, "new."+quote(c.Name)+" is not null")
+		case constant(c.Default):
+			list = append(list, fmt.Sprintf("new.%s::text is distinct from (%s)::text", quote(c.Name), c.Default))
+		}
+	}
+	return strings.Join(list, " or ")
 }
 
 func (s *twin) anyWritten(columns []string) string {
