@@ -2,13 +2,15 @@ package proxy
 
 import (
 	"math/rand/v2"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/noon-deploy/noon"
 )
+
+// releaseHeader tells users which release has answered.
+const releaseHeader = "Noon-Release"
 
 // streamUnit is what one stream adds to endpoint.work: requests are counted in
 // the low half, streams in the high half, so that one that turns from a request
@@ -39,11 +41,8 @@ type endpoint struct {
 	begun  atomic.Int64 // unix nanoseconds since which it takes its part
 	clock  func() int64 // the sweeper's, in milliseconds
 
-	mark   []byte          // the field that tells users the release
-	pool   *pool           // connections for HTTP/1.1
-	kept   *http.Transport // requests that may be repeated: connections are kept
-	once   *http.Transport // all others: a connection each
-	stream *http.Transport // upgrades and event streams: a connection each, no limit to the first byte
+	mark []byte // the field that tells users the release
+	pool *pool  // connections to it
 
 	mu    sync.Mutex
 	first *exchange // those in flight, so that a drain can end them at its limit
@@ -56,13 +55,7 @@ func (p *Proxy) newEndpoint(site noon.Site, e noon.Endpoint) *endpoint {
 		site:     site,
 		clock:    p.sweeper.clock,
 		mark:     []byte(releaseHeader + ": " + noon.ReleaseName(e.Revision.Release) + "\r\n"),
-		pool:     newPool(e.Address, p.sweeper.clock, &p.slabs),
-		kept:     newTransport(true, p.limits.FirstByte, e.Protocol),
-		once:     newTransport(false, p.limits.FirstByte, e.Protocol),
-		stream:   newTransport(false, 0, e.Protocol),
-	}
-	if e.Protocol == noon.H2C {
-		made.once = made.kept // one connection carries all; its server tells what it has not begun
+		pool:     newPool(e, p.sweeper.clock, &p.slabs),
 	}
 	made.begun.Store(time.Now().UnixNano())
 	return made
@@ -229,9 +222,4 @@ func (e *endpoint) revive() {
 
 // retire closes the connections to the instance that carry nothing. Those that
 // do are closed when they become idle.
-func (e *endpoint) retire() {
-	e.pool.retire()
-	e.kept.CloseIdleConnections()
-	e.once.CloseIdleConnections()
-	e.stream.CloseIdleConnections()
-}
+func (e *endpoint) retire() { e.pool.retire() }

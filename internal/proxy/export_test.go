@@ -284,3 +284,8 @@ func (f *FrameReader) Read(p []byte) { f.r.read(p, nil) }
 
 // Between reports that another frame may be put here.
 func (f *FrameReader) Between() bool { return f.r.between() }
+
+// Ask asks the app of a site, as for a certificate on demand.
+func (p *Proxy) Ask(ctx context.Context, site noon.Site, target string) (int, error) {
+	return asker{p}.Ask(ctx, site, target)
+}

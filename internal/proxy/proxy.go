@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/http/httputil"
 	"os"
 	"slices"
 	"sync"
@@ -80,11 +79,10 @@ const maxHeader = 64 << 10
 
 // Proxy sends requests to instances. Open makes one.
 type Proxy struct {
-	cfg     Config
-	limits  Limits
-	log     *slog.Logger
-	store   store
-	reverse *httputil.ReverseProxy
+	cfg    Config
+	limits Limits
+	log    *slog.Logger
+	store  store
 
 	slabs    slabs
 	turns    turns
@@ -163,7 +161,6 @@ func Open(cfg Config) (*Proxy, error) {
 	p.seed, p.nowhere = maphash.MakeSeed(), p.meter.Series(meter.Key{})
 	p.sweeper.start, p.users.broken = time.Now(), make(chan error, 1)
 	p.users.seats.open(p.limits.Connections)
-	p.reverse = p.newReverse()
 	p.web = handOff{server: p.newWeb(), conns: make(chan net.Conn), done: make(chan struct{})}
 	if err := p.open(); err != nil {
 		p.close()

@@ -51,6 +51,9 @@ func explain(op, subject string, err error) error {
 	if errors.As(err, &own) {
 		return err
 	}
+	if server := (*pgconn.PgError)(nil); errors.As(err, &server) && server.Detail != "" {
+		err = fmt.Errorf("%w: %s", err, server.Detail)
+	}
 	e := &noon.Error{Kind: noon.Failure, Op: op, Subject: subject, Err: err}
 	e.Kind, e.Hint = kind(err)
 	return e

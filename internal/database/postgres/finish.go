@@ -13,6 +13,10 @@ func (m *model) finish() {
 	if m.catalog.Server.InRecovery {
 		m.refuse("server", "Give noon the address of the primary.", "it is a read replica")
 	}
+	if m.From == 0 {
+		m.find(Note, "views", "Use the table's own name with its schema for these, such as "+m.Schema+".users.",
+			"the new release finds views: COPY, TRUNCATE, MERGE, ON CONFLICT ON CONSTRAINT, foreign keys and pg_get_serial_sequence need a table")
+	}
 	for _, t := range m.tables {
 		if !t.changes() {
 			continue

@@ -48,14 +48,15 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// shop is a database of one test with an app in it, and the engine of the
-// account that owns it: no superuser, but one that may create roles.
+// shop is a database of one test with an app in it, and an engine that logs in
+// by a role of its own: no superuser, but one that may create roles.
 type shop struct {
 	server *dbtest.Server
 	app    string
 	owner  string
 	root   string // address for the superuser
 	url    string // address for the owner
+	noon   string // address for noon
 	engine *postgres.Engine
 }
 
@@ -75,9 +76,15 @@ func newShopOn(t testing.TB, server *dbtest.Server, tables string) *shop {
 		t.Fatal(err)
 	}
 	s.root = root
-	s.run(t, root, fmt.Sprintf("create role %[1]s login createrole password '%[2]s'; alter database %[1]s owner to %[1]s; alter schema public owner to %[1]s", s.owner, password))
-	s.url = s.as(s.owner)
-	s.run(t, s.url, tables)
+	s.run(t, root, fmt.Sprintf("create role %[1]s login password '%[2]s'; alter database %[1]s owner to %[1]s; alter schema public owner to %[1]s; "+
+		"create role %[1]s_noon login createrole password '%[2]s'; grant %[1]s to %[1]s_noon with admin option", s.owner, password))
+	s.url, s.noon = s.as(s.owner), s.as(s.owner+"_noon")
+	for sql := range strings.SplitSeq(tables, ";\nvacuum ") { // which needs to be alone
+		if sql == "analyze users" {
+			sql = "vacuum " + sql
+		}
+		s.run(t, s.url, sql)
+	}
 	s.engine = s.open(t, postgres.Config{})
 	return s
 }
@@ -90,9 +97,9 @@ func (s *shop) as(role string) string {
 func (s *shop) open(t testing.TB, c postgres.Config) *postgres.Engine {
 	t.Helper()
 	if c.URL == "" {
-		c.URL = s.url
+		c.URL = s.noon
 	}
-	c.App = s.app
+	c.App, c.Role = s.app, s.owner
 	e, err := postgres.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
