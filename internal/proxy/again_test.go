@@ -112,7 +112,7 @@ func TestOneOfTwoIsDead(t *testing.T) {
 		for limit, set := range map[string]func(*noon.Traffic){
 			"first byte": func(tr *noon.Traffic) { tr.Limits.FirstByte = 3 * time.Second },
 			"total":      func(tr *noon.Traffic) { tr.Limits.Total = 8 * time.Second },
-			"silence":    func(tr *noon.Traffic) { tr.Replay.After = 200 * time.Millisecond },
+			"silence":    func(tr *noon.Traffic) { tr.Replay.After = 2 * time.Second },
 		} {
 			if name == "begins" && limit == "silence" {
 				continue // it has begun: the limit to the first byte counts
