@@ -74,6 +74,11 @@ soak: ## the proxy under everything at once, about half an hour (SOAK=0.1 a tent
 	NOON_SOAK=$(SOAK) NOON_SOAK_PEERS=$(PEERS) NOON_SOAK_TABLE=$(CURDIR)/.cache/soak.md \
 		$(GO) test -count=1 -timeout=3h -v ./internal/proxy/soak; status=$$?; cat .cache/soak.md; exit $$status
 
+APPS ?= pocketbase,openfga,vendure
+.PHONY: realapps
+realapps: servers ## take real apps from release to release under load; Vendure needs Node and npm (APPS=pocketbase,openfga,vendure)
+	NOON_REALAPPS=$(APPS) $(GO) test -count=1 -timeout=2h -v ./e2e/realapps
+
 .PHONY: generate
 generate: ## write what is generated from code: reference, schema
 	$(GO) generate ./...

@@ -93,15 +93,29 @@ const (
 // Coexistences lists the four in the order of the documentation.
 func Coexistences() []Coexistence { return []Coexistence{Shared, Versioned, Slotted, Copied} }
 
-// Store is anything stateful that two releases meet in.
+// Store is anything stateful that two releases meet in. Its changes come with a
+// release in one of two ways: as a command of the app, or as files that noon
+// applies itself. Files of a shared store are SQL with sections to expand and to
+// contract, those of a versioned one declare operations.
 type Store struct {
 	Name        string      `json:"name"`
 	Kind        string      `json:"kind"` // "sqlite", "postgres", "redis", "files", …
 	Coexistence Coexistence `json:"coexistence"`
+	URL         string      `json:"url,omitempty"`        // name of the variable or secret with the address of the server
 	Migrate     *Command    `json:"migrate,omitempty"`    // brings the store to what this release needs
+	Migrations  string      `json:"migrations,omitempty"` // directory of the release with the files; not besides Migrate
 	Compatible  bool        `json:"compatible,omitempty"` // declared: the release before works with the migrated store
-	Quiet       bool        `json:"quiet,omitempty"`      // Migrate runs while no scheduled job does
+	Quiet       bool        `json:"quiet,omitempty"`      // it is migrated while no scheduled job runs
 	Changes     []string    `json:"changes,omitempty"`    // files whose content decides whether Migrate has work; empty: always
+}
+
+// Watched are the files whose content decides whether the store's migrations
+// have work; none: always.
+func (s Store) Watched() []string {
+	if s.Migrations != "" {
+		return []string{s.Migrations}
+	}
+	return s.Changes
 }
 
 // Command is something of the app's own that a state requires to have run.

@@ -66,8 +66,9 @@ type RoutedEndpoint struct {
 	EndpointStatus
 	Address string        `json:"address"`
 	Drain   time.Duration `json:"drain"`
-	Avoided bool          `json:"avoided"`        // it could not be reached a moment ago: others are preferred
-	Sick    string        `json:"sick,omitempty"` // why it does not answer its health check; "": it does, or is not asked
+	Avoided bool          `json:"avoided"`           // it could not be reached a moment ago: others are preferred
+	Sick    string        `json:"sick,omitempty"`    // why it does not answer its health check; "": it does, or is not asked
+	Outlier string        `json:"outlier,omitempty"` // why it is left out for a time: it answers 5xx far more often than others
 }
 
 // RoutedSegment is a segment without what its users could be known by.

@@ -80,6 +80,7 @@ func (s State) Live() Revision {
 type Need struct {
 	Gate  *Gate  `json:"gate,omitempty"`
 	Fact  *Fact  `json:"fact,omitempty"`
+	Data  *Data  `json:"data,omitempty"`
 	Check *Check `json:"check,omitempty"`
 }
 
@@ -91,6 +92,8 @@ func (n Need) Name() string {
 		return string(n.Gate.Kind)
 	case n.Fact != nil:
 		return n.Fact.Name
+	case n.Data != nil:
+		return n.Data.Name()
 	case n.Check != nil:
 		return n.Check.Name()
 	}
@@ -103,6 +106,7 @@ type Fact struct {
 	Revision Revision   `json:"revision"`
 	Host     string     `json:"host"`
 	Moment   HookMoment `json:"moment,omitempty"` // empty: not a hook
+	Store    string     `json:"store,omitempty"`  // that it migrates; empty: not a migration
 	Command
 }
 

@@ -77,6 +77,7 @@ type Traffic struct {
 	Limits    TrafficLimits     `json:"limits,omitzero"`
 	Replay    Replay            `json:"replay,omitzero"`
 	Health    *HealthCheck      `json:"health,omitempty"`
+	Outliers  Outliers          `json:"outliers,omitzero"`
 }
 
 // Redirect answers requests instead of an instance.
@@ -111,11 +112,12 @@ type TrafficLimits struct {
 // has failed. Requests that ask for no change, and those that no instance has
 // received, are always sent again.
 type Replay struct {
-	Paths  []string `json:"paths,omitempty"`  // prefixes at which every method may be sent twice
-	Keyed  bool     `json:"keyed,omitempty"`  // so may requests with an Idempotency-Key
-	Memory int64    `json:"memory,omitempty"` // bytes of a body that are kept for it [64 KiB]
-	Spool  int64    `json:"spool,omitempty"`  // bytes of a body on disk, behind that [0]
-	Budget int      `json:"budget,omitempty"` // second tries in percent of the requests [20]
+	Paths  []string      `json:"paths,omitempty"`  // prefixes at which every method may be sent twice
+	Keyed  bool          `json:"keyed,omitempty"`  // so may requests with an Idempotency-Key
+	Memory int64         `json:"memory,omitempty"` // bytes of a body that are kept for it [64 KiB]
+	Spool  int64         `json:"spool,omitempty"`  // bytes of a body on disk, behind that [0]
+	Budget int           `json:"budget,omitempty"` // second tries in percent of the requests [20]
+	After  time.Duration `json:"after,omitempty"`  // how long an instance is waited for that begins no answer to anybody, while others do [5 s]
 }
 
 // HealthCheck asks every instance again and again; users are sent elsewhere
@@ -125,4 +127,16 @@ type HealthCheck struct {
 	Interval time.Duration `json:"interval"`
 	Timeout  time.Duration `json:"timeout"`
 	Failures int           `json:"failures"` // in a row, until an instance is left out [3]
+}
+
+// Outliers says when an instance is left out for a time because it answers 5xx
+// far more often than the others of its service and release. 0 is the default,
+// which is in brackets.
+type Outliers struct {
+	Off     bool          `json:"off,omitempty"`
+	Row     int           `json:"row,omitempty"`     // answers in a row that are 5xx, while most of the others' are not [10]
+	Above   int           `json:"above,omitempty"`   // or percentage points by which its part of 5xx is above the others' [25]
+	Answers int           `json:"answers,omitempty"` // of about the last ten seconds, until that part counts [50]
+	Time    time.Duration `json:"time,omitempty"`    // the first time; each that follows takes twice as long, up to 32 times this [10 s]
+	Most    int           `json:"most,omitempty"`    // percent of the instances at a time; one may always be left out, but never the last [50]
 }

@@ -18,7 +18,7 @@ import (
 // use, change and pass on a binary that contains them. MPL-2.0 asks for no
 // more than that changes to its own files stay open.
 func Licences() []string {
-	return []string{"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "ISC", "0BSD", "Unlicense", "CC0-1.0", "public domain", "MPL-2.0"}
+	return []string{"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "ISC", "0BSD", "PostgreSQL", "Unlicense", "CC0-1.0", "public domain", "MPL-2.0"}
 }
 
 // Required is one module of a go.mod in the module cache.
@@ -117,6 +117,7 @@ func identify(text string) []string {
 		{"Apache-2.0", has("apache license", "version 2.0")},
 		{"MPL-2.0", has("mozilla public license version 2.0") || has("mozilla public license, version 2.0")},
 		{"MIT", has("permission is hereby granted, free of charge, to any person obtaining a copy")},
+		{"PostgreSQL", has("permission to use, copy, modify, and distribute this software and its documentation for any purpose, without fee, and without a written agreement is hereby granted")},
 		{"ISC", has("permission to use, copy, modify, and/or distribute this software for any purpose with or without fee is hereby granted", "provided that the above copyright notice") || has("permission to use, copy, modify, and distribute this software for any purpose with or without fee is hereby granted", "provided that the above copyright notice")},
 		{"0BSD", has("permission to use, copy, modify, and/or distribute this software for any purpose with or without fee is hereby granted") && !has("provided that the above copyright notice")},
 		{"BSD-3-Clause", bsd && third},

@@ -46,7 +46,7 @@ type serveFlags struct {
 func (s *serveFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&s.data, "data", "", "directory of everything that has to last (NOON_DATA; default /var/lib/noon for root, else noon in $XDG_DATA_HOME or ~/.local/share)")
 	c.Flags().StringVar(&s.run, "run", "", "directory of sockets (NOON_RUN; default run in the data directory)")
-	c.Flags().StringArrayVar(&s.listen, "listen", []string{"127.0.0.1:8080"}, "where the proxy takes requests, HOST:PORT (repeatable)")
+	c.Flags().StringArrayVar(&s.listen, "listen", []string{"127.0.0.1:8080"}, "where the proxy takes requests: HOST:PORT, tls:HOST:PORT for TLS, proxy:… where a PROXY protocol header comes first (repeatable)")
 	c.Flags().BoolVar(&s.access.On, "access-log", false, "have the proxy write a line for each request; noon proxy log shows them")
 	c.Flags().StringArrayVar(&s.access.Rules, "access-rule", nil, `which requests are written, for example "share=0.1 class=2 prefix=/static/"; the first that fits counts, errors always are (repeatable)`)
 	c.Flags().StringArrayVar(&s.access.Query, "access-query", nil, "parameter of queries whose value is written, not only its name (repeatable)")

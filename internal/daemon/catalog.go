@@ -57,22 +57,32 @@ func (c *catalog) resolve(ctx context.Context, site noon.Site, r noon.Revision) 
 	if err != nil {
 		return walk.Resolved{}, err
 	}
-	config, err := c.ledger.Config(ctx, site, r.Config)
-	if err != nil {
-		return walk.Resolved{}, fmt.Errorf("read configuration: %w", err)
-	}
 	env, _ := app.Environment(site.Environment)
-	values := maps.Clone(env.Variables)
-	if values == nil {
-		values = map[string]string{}
+	values, err := c.values(ctx, site, env, r)
+	if err != nil {
+		return walk.Resolved{}, err
 	}
-	maps.Copy(values, config.Env())
 	maps.Copy(values, map[string]string{
 		"NOON_APP": site.App, "NOON_ENVIRONMENT": site.Environment, "NOON_RELEASE": rel.Name(),
 		"NOON_REVISION": r.String(), "NOON_COMMIT": rel.Commit,
 	})
+	if err := c.ownAddresses(site, rel.Name(), app, values); err != nil {
+		return walk.Resolved{}, err
+	}
 	pages, err := c.pages(ctx, rel, env)
 	return walk.Resolved{Digest: rel.Digest, App: app, Env: values, Preview: c.preview(site, r), Pages: pages}, err
+}
+
+// values are the variables and secrets of a site as they were set.
+func (c *catalog) values(ctx context.Context, site noon.Site, env noon.Environment, r noon.Revision) (map[string]string, error) {
+	config, err := c.ledger.Config(ctx, site, r.Config)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	values := map[string]string{}
+	maps.Copy(values, env.Variables)
+	maps.Copy(values, config.Env())
+	return values, nil
 }
 
 // pages reads the pages of an environment out of the release.
@@ -123,10 +133,10 @@ func (c *catalog) preview(site noon.Site, r noon.Revision) string {
 func (c *catalog) marks(ctx context.Context, rel noon.Release, app noon.App) (planner.StoreMark, error) {
 	marks := planner.StoreMark{}
 	for _, s := range app.Stores {
-		if len(s.Changes) == 0 {
+		if len(s.Watched()) == 0 {
 			continue
 		}
-		mark, err := c.store.Fingerprint(ctx, rel.Digest, s.Changes)
+		mark, err := c.store.Fingerprint(ctx, rel.Digest, s.Watched())
 		if err != nil {
 			return nil, fmt.Errorf("look for changes of store %s: %w", s.Name, err)
 		}

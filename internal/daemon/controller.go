@@ -66,14 +66,15 @@ func newController(ctx context.Context, opts Options) (*Controller, error) {
 		host: host.NewClient(opts.Paths.HostSocket()), proxy: proxy.NewClient(opts.Paths.ProxySocket()),
 		started: time.Now(), lines: map[noon.Site]*walk.Line{}, waiting: map[int64]string{}, down: map[string]error{}, changed: make(chan struct{}),
 	}
-	c.desk = &desk{Ledger: led, catalog: c.catalog, ended: c.prune}
+	data := &databases{catalog: c.catalog, log: opts.Log, faults: opts.Faults}
+	c.desk = &desk{Ledger: led, catalog: c.catalog, data: data, ended: c.prune}
 	c.preview = &http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true, DialContext: c.dialProxy},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	c.walker = &walk.Walker{
 		Journal: led, Catalog: c.catalog, Host: c.hostNamed, Smoke: c.smoke, JobsBusy: c.jobsBusy,
-		Log: opts.Log, Faults: opts.Faults, Waiting: c.setWaiting, Halt: led.Halt,
+		Data: data.reach, Schema: data.schema, Log: opts.Log, Faults: opts.Faults, Waiting: c.setWaiting, Halt: led.Halt,
 	}
 	return c, nil
 }

@@ -16,6 +16,7 @@ import (
 type desk struct {
 	*ledger.Ledger
 	catalog *catalog
+	data    *databases
 	ended   func(context.Context, noon.Deployment) // what follows from an end: prune
 }
 
@@ -88,7 +89,7 @@ func (d *desk) current(ctx context.Context, site noon.Site) (noon.State, noon.De
 
 // Plan computes the plan of a request against what the site is now.
 func (d *desk) Plan(ctx context.Context, dep noon.Deployment) (noon.Plan, error) {
-	now, _, err := d.current(ctx, dep.Site)
+	now, newest, err := d.current(ctx, dep.Site)
 	if err != nil {
 		return noon.Plan{}, err
 	}
@@ -122,7 +123,37 @@ func (d *desk) Plan(ctx context.Context, dep noon.Deployment) (noon.Plan, error)
 	if err := d.unshared(ctx, dep, in.Apps[dep.Plan.To]); err != nil {
 		return noon.Plan{}, err
 	}
+	if err := d.migrations(ctx, dep, newest, &in); err != nil {
+		return noon.Plan{}, err
+	}
 	return planner.Plan(in)
+}
+
+// migrations tells the planner what a release brings to its stores, and which
+// points of no return it is behind. What is warm has completed nothing yet.
+func (d *desk) migrations(ctx context.Context, dep, newest noon.Deployment, in *planner.Input) error {
+	live := in.Current.Live()
+	brings, lacks, err := d.data.news(ctx, dep.Site, dep.Plan.To, live)
+	if err != nil {
+		return err
+	}
+	in.Brings, in.Past = brings, lacks
+	if dep.Plan.Kind == noon.PlanDeploy {
+		if err := d.data.check(ctx, dep.Site, dep.Plan.To); err != nil {
+			return err
+		}
+	}
+	if newest.Status != noon.Warm || newest.Plan.From.IsZero() {
+		return nil
+	}
+	fresh, _, err := d.data.news(ctx, dep.Site, live, newest.Plan.From)
+	if err != nil {
+		return err
+	}
+	for store := range in.Past {
+		in.Past[store] = without(in.Past[store], fresh[store])
+	}
+	return nil
 }
 
 // walked lists the pairs of releases that have lived side by side, in any

@@ -33,7 +33,7 @@ func (c *Controller) Halt(ctx context.Context, req api.HaltRequest) (noon.Halt, 
 	}
 	event := noon.Event{Deployment: last.ID, Kind: noon.Intent, At: time.Now(), State: last.At, Subject: string(req.Action), Detail: haltDetail(req)}
 	until := time.Now().Add(req.For).UTC()
-	halt, err := c.ledger.SetHalt(ctx, req.Site, event, func(h noon.Halt) (noon.Halt, error) { return change(h, req, until), nil })
+	halt, err := c.ledger.SetHalt(ctx, req.Site, event, func(h noon.Halt) (noon.Halt, error) { return rewrite(h, req, until), nil })
 	if err != nil {
 		return halt, err
 	}
@@ -71,7 +71,7 @@ func checkHalt(req api.HaltRequest) error {
 	return nil
 }
 
-func change(h noon.Halt, req api.HaltRequest, until time.Time) noon.Halt {
+func rewrite(h noon.Halt, req api.HaltRequest, until time.Time) noon.Halt {
 	switch req.Action {
 	case api.HoldSite:
 		// Who came first waits for the whole of it, and a moment for its end.

@@ -11,7 +11,7 @@ import (
 // appChecks look at what several parts of a manifest say together.
 func appChecks() []func(*decoder, value, *noon.App) {
 	return []func(*decoder, value, *noon.App){
-		checkSome, checkNames, checkPaths, checkVariables, checkSmoke, checkInstances, checkAfter, checkDomains, checkRedirects,
+		checkSome, checkNames, checkPaths, checkVariables, checkStores, checkSmoke, checkInstances, checkAfter, checkDomains, checkRedirects,
 	}
 }
 

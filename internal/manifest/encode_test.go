@@ -109,6 +109,12 @@ func appTree(a noon.App, shuffle func(tree) tree) tree {
 	}
 	for _, s := range a.Stores {
 		t := without(tree{{"changes", texts(s.Changes)}, {"compatible", strconv.FormatBool(s.Compatible)}})
+		if s.URL != "" {
+			t = append(t, pair{"url", text(s.URL)})
+		}
+		if s.Migrations != "" {
+			t = append(t, pair{"migrations", text(s.Migrations)})
+		}
 		t = append(t, pair{"kind", text(s.Kind)}, pair{"coexistence", text(string(s.Coexistence))})
 		if s.Migrate != nil {
 			t = append(t, pair{"migrate", shuffle(commandTree(*s.Migrate))})

@@ -59,6 +59,15 @@ func trafficTree(e noon.Environment, shuffle func(tree) tree) tree {
 		{"memory", bytesText(t.Replay.Memory)},
 		{"spool", bytesText(t.Replay.Spool)},
 		{"budget", strconv.Itoa(t.Replay.Budget)},
+		{"after", durationText(t.Replay.After)},
+	})
+	outliers := without(tree{
+		{"off", strconv.FormatBool(t.Outliers.Off)},
+		{"row", strconv.Itoa(t.Outliers.Row)},
+		{"above", strconv.Itoa(t.Outliers.Above)},
+		{"answers", strconv.Itoa(t.Outliers.Answers)},
+		{"time", durationText(t.Outliers.Time)},
+		{"most", strconv.Itoa(t.Outliers.Most)},
 	})
 	out := without(tree{
 		{"redirects", redirects},
@@ -68,6 +77,7 @@ func trafficTree(e noon.Environment, shuffle func(tree) tree) tree {
 		{"trusted", texts(t.Trusted)},
 		{"limits", shuffle(limits)},
 		{"replay", shuffle(replay)},
+		{"outliers", shuffle(outliers)},
 	})
 	if h := t.Health; h != nil {
 		out = append(out, pair{"health", shuffle(tree{

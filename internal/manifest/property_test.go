@@ -126,9 +126,13 @@ func drawApp(t *rapid.T) noon.App {
 	}
 	for _, name := range d.names("d", 0) {
 		s := noon.Store{Name: name, Kind: d.name("kind"), Coexistence: noon.Shared, Compatible: d.bool()}
-		if d.bool() {
+		switch {
+		case d.bool():
 			c := d.command()
 			s.Migrate, s.Changes = &c, d.names("m", 0)
+		case d.bool() && len(a.Secrets) > 0:
+			s.URL, s.Migrations = a.Secrets[0], d.name("dir")
+			s.Kind, s.Coexistence = "postgres", rapid.SampledFrom([]noon.Coexistence{noon.Shared, noon.Versioned}).Draw(t, "coexistence")
 		}
 		a.Stores = append(a.Stores, s)
 	}
@@ -276,7 +280,8 @@ func (d drawer) traffic(e *noon.Environment) {
 		Body: rapid.Int64Range(0, 1<<50).Draw(d.T, "body"), InFlight: d.number(1, 1000), Queue: d.number(0, 1000), QueueTime: d.duration(time.Millisecond), PerAddress: d.number(0, 1000),
 		FirstByte: d.duration(time.Millisecond), Idle: d.duration(time.Millisecond), Total: d.duration(time.Millisecond), Goodbye: d.duration(time.Millisecond),
 	}
-	t.Replay = noon.Replay{Keyed: d.bool(), Memory: rapid.Int64Range(0, 1<<30).Draw(d.T, "memory"), Spool: rapid.Int64Range(0, 1<<40).Draw(d.T, "spool"), Budget: d.number(0, 100)}
+	t.Replay = noon.Replay{Keyed: d.bool(), Memory: rapid.Int64Range(0, 1<<30).Draw(d.T, "memory"), Spool: rapid.Int64Range(0, 1<<40).Draw(d.T, "spool"), Budget: d.number(0, 100), After: d.duration(time.Millisecond)}
+	t.Outliers = noon.Outliers{Off: d.bool(), Row: d.number(0, 100), Above: d.number(0, 100), Answers: d.number(0, 100), Time: d.duration(time.Second), Most: d.number(0, 100)}
 	if d.bool() {
 		t.Replay.Paths = []string{"/orders", "/"}
 		t.Health = &noon.HealthCheck{Path: "/healthz?a", Interval: d.duration(100 * time.Millisecond), Timeout: d.duration(time.Millisecond), Failures: d.number(1, 100)}

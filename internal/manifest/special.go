@@ -151,15 +151,15 @@ func signalRule() rule[string] {
 }
 
 // coexistenceRule knows all four, so that a manifest of a later version gets
-// the right answer, and allows the one that this version walks.
+// the right answer, and allows those that this version walks.
 func coexistenceRule() rule[noon.Coexistence] {
 	r := choice("coexistence", noon.Coexistences()...)
 	words := r.read
 	r.read = func(d *decoder, v value) (noon.Coexistence, bool) {
 		got, ok := words(d, v)
-		if ok && got != noon.Shared {
+		if ok && got != noon.Shared && got != noon.Versioned {
 			d.wrong(v.at, v.path, fmt.Sprintf("%s: %q comes with a later version of noon", v.path, got),
-				`This version has "shared": both releases use the one store, and its changes are compatible both ways.`)
+				`This version has "shared": both releases use the one store, and its changes are compatible both ways; and "versioned": each has a view of its own.`)
 			return "", false
 		}
 		return got, ok

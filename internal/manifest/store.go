@@ -2,6 +2,8 @@ package manifest
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/noon-deploy/noon"
@@ -14,22 +16,71 @@ func storeRule() rule[noon.Store] {
 		key("kind", kind, func(s *noon.Store) *string { return &s.Kind },
 			"What it is: sqlite, postgres, redis, files …").must(),
 		key("coexistence", coexistenceRule(), func(s *noon.Store) *noon.Coexistence { return &s.Coexistence },
-			"How it serves two releases at once. This version has \"shared\"; \"versioned\", \"slotted\" and \"copied\" come later.").must(),
+			"How it serves two releases at once. \"versioned\" is for PostgreSQL and needs migrations; \"slotted\" and \"copied\" come later.").must(),
+		key("url", variableRule(), func(s *noon.Store) *string { return &s.URL },
+			"Name of the variable or secret that holds the address of the server: postgres://…, mysql://…, sqlite:FILE. noon connects to it itself."),
 		keyed("migrate", taskRule("migration", "10m"), func(s *noon.Store, c noon.Command) { s.Migrate = &c },
 			"Command that brings the store to what the release needs, run while the release before serves."),
+		key("migrations", fileRule("path", "migrations", false), func(s *noon.Store) *string { return &s.Migrations },
+			"Directory with files that noon applies itself: SQL of a shared store, declared operations of a versioned one. Instead of migrate."),
 		key("compatible", boolRule(), func(s *noon.Store) *bool { return &s.Compatible },
 			"Declares that the release before works with the migrated store.").or("false"),
 		key("quiet", boolRule(), func(s *noon.Store) *bool { return &s.Quiet },
-			"Suspends scheduled jobs while migrate runs, and waits for those that run to end.").or("false"),
+			"Suspends scheduled jobs while the store is migrated, and waits for those that run to end.").or("false"),
 		key("changes", list("list of paths", fileRule("path", "migrations", true), unique[string]), func(s *noon.Store) *[]string { return &s.Changes },
 			"Files whose content decides whether migrate has work. Without it migrate always runs."),
-	}, func(d *decoder, v value, s *noon.Store) {
-		for name, set := range map[string]bool{"changes": len(s.Changes) > 0, "quiet": s.Quiet} {
-			if at := join(v.path, name); set && !d.written(join(v.path, "migrate")) {
-				d.wrong(d.marks[at].key, at, fmt.Sprintf("%s has %s but no migrate", v.path, name), "Add the command that migrates, or remove "+name+".")
-			}
+	}, checkStore)
+}
+
+// checkStore: the keys of a store fit each other.
+func checkStore(d *decoder, v value, s *noon.Store) {
+	wrong := func(name, message, hint string) {
+		at := join(v.path, name)
+		d.wrong(d.marks[at].key, at, message, hint)
+	}
+	if len(s.Changes) > 0 && !d.written(join(v.path, "migrate")) {
+		wrong("changes", v.path+" has changes but no migrate", "Add the command that migrates, or remove changes.")
+	}
+	if s.Quiet && !d.written(join(v.path, "migrate")) && s.Migrations == "" {
+		wrong("quiet", v.path+" has quiet but no migrate", "Add what migrates the store, or remove quiet.")
+	}
+	if s.Migrations != "" {
+		checkMigrations(d, v, s, wrong)
+	} else if s.Coexistence == noon.Versioned {
+		wrong("coexistence", v.path+" is versioned and has no migrations", "Add \"migrations:\" with the directory of the declared operations; noon applies them and keeps a view for each release.")
+	}
+}
+
+func checkMigrations(d *decoder, v value, s *noon.Store, wrong func(name, message, hint string)) {
+	if d.written(join(v.path, "migrate")) {
+		wrong("migrations", v.path+" has migrate too", "A store is migrated by the app's command or by noon, not by both: remove one of them.")
+	}
+	if s.URL == "" && !d.written(join(v.path, "url")) {
+		wrong("migrations", v.path+" has migrations but no url", "Add \"url:\" with the name of the variable or secret that holds the address of the database.")
+	}
+	if kinds := migrated(s.Coexistence); s.Kind != "" && !slices.Contains(kinds, s.Kind) {
+		wrong("migrations", fmt.Sprintf("noon can not apply migrations to a %s store of kind %s", s.Coexistence, quote(s.Kind)),
+			"It can for "+strings.Join(kinds, ", ")+". For others let the app migrate: \"migrate: {command: …}\".")
+	}
+}
+
+// migrated are the kinds of stores whose migrations noon applies.
+func migrated(c noon.Coexistence) []string {
+	if c == noon.Versioned {
+		return []string{"postgres"}
+	}
+	return []string{"mariadb", "mysql", "postgres", "sqlite"}
+}
+
+// checkStores: an address is something that the environment gives.
+func checkStores(d *decoder, _ value, a *noon.App) {
+	for _, s := range a.Stores {
+		p := join(join("stores", s.Name), "url")
+		if s.URL != "" && !slices.Contains(a.Variables, s.URL) && !slices.Contains(a.Secrets, s.URL) {
+			d.wrong(d.spot(p), p, fmt.Sprintf("%s is neither in variables nor in secrets", s.URL),
+				fmt.Sprintf("Add \"secrets: [%s]\"; its value is set for the environment, by `noon env set --secret %s`.", s.URL, s.URL))
 		}
-	})
+	}
 }
 
 func taskRule(label, timeout string) rule[noon.Command] {

@@ -33,6 +33,8 @@ func trafficRule() rule[treatment] {
 			"Which requests may be sent to a second instance after the first has failed. Requests that ask for no change, and those that no instance has received, always are."),
 		keyed("health", healthRule(), func(t *treatment, h noon.HealthCheck) { t.Health = &h },
 			"Asks every instance again and again; users are sent elsewhere while it does not answer. Without it only requests that fail tell."),
+		key("outliers", outliersRule(), func(t *treatment) *noon.Outliers { return &t.Outliers },
+			"When an instance is left out for a time because it answers 5xx far more often than the others of its service and release."),
 	})
 }
 
@@ -54,6 +56,7 @@ func trafficParts() map[string]func(*noon.Environment, treatment) {
 		"limits":    func(e *noon.Environment, t treatment) { e.Traffic.Limits = t.Limits },
 		"replay":    func(e *noon.Environment, t treatment) { e.Traffic.Replay = t.Replay },
 		"health":    func(e *noon.Environment, t treatment) { e.Traffic.Health = t.Health },
+		"outliers":  func(e *noon.Environment, t treatment) { e.Traffic.Outliers = t.Outliers },
 	}
 }
 

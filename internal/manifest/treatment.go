@@ -102,6 +102,8 @@ func replayRule() rule[noon.Replay] {
 			"How much of a body is kept on disk, behind that. Without it: nothing."),
 		key("budget", wholeRule(1, 100), func(r *noon.Replay) *int { return &r.Budget },
 			"Second tries, in percent of the requests. Without it: 20."),
+		key("after", durationRule(time.Millisecond), func(r *noon.Replay) *time.Duration { return &r.After },
+			"How long an instance is waited for that answers nobody, while others do, until the request is sent to one of them. Without it: 5s."),
 	})
 }
 
@@ -115,5 +117,22 @@ func healthRule() rule[noon.HealthCheck] {
 			"How long an answer may take.").or("1s"),
 		key("failures", wholeRule(1, 100), func(h *noon.HealthCheck) *int { return &h.Failures },
 			"Failures in a row until users are sent elsewhere. The last instances that are left go on.").or("3"),
+	})
+}
+
+func outliersRule() rule[noon.Outliers] {
+	return object("outliers", []field[noon.Outliers]{
+		key("off", boolRule(), func(o *noon.Outliers) *bool { return &o.Off },
+			"Nobody is left out for what it answers.").or("false"),
+		key("row", wholeRule(1, 10_000), func(o *noon.Outliers) *int { return &o.Row },
+			"Answers in a row that are 5xx, while most of the others' are not. Without it: 10."),
+		key("above", wholeRule(1, 100), func(o *noon.Outliers) *int { return &o.Above },
+			"Or percentage points by which its part of 5xx is above the others', if that is no chance. Without it: 25."),
+		key("answers", wholeRule(1, 1_000_000), func(o *noon.Outliers) *int { return &o.Answers },
+			"Answers of about the last ten seconds that it takes until the part counts. Without it: 50."),
+		key("time", durationRule(time.Second), func(o *noon.Outliers) *time.Duration { return &o.Time },
+			"How long it is left out the first time; each that follows within ten minutes takes twice as long, up to 32 times this. Without it: 10s."),
+		key("most", wholeRule(1, 100), func(o *noon.Outliers) *int { return &o.Most },
+			"Instances that are left out at a time, in percent. One may always be, the last one never. Without it: 50."),
 	})
 }

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/noon-deploy/noon"
@@ -15,11 +16,9 @@ func (s *sketch) annotate() {
 		st := &s.plan.States[i]
 		migrated = migrated || st.Kind == noon.Expanded
 		st.Contacts = s.contacts(*st, migrated)
-		if st.Kind == noon.Expanded {
-			st.Irreversible = s.irreversible(*st)
-		}
+		st.Irreversible = s.irreversible(*st)
 		if i > 0 {
-			st.Changes = changes(s.plan.States[i-1], *st, s.from)
+			st.Changes = changes(s.plan.States[i-1], *st, s.from, s.in.Brings)
 		}
 	}
 	for _, h := range s.app.HooksAt(noon.OnFailure) {
@@ -61,6 +60,8 @@ func (s *sketch) storeEvidence(store noon.Store) (noon.Evidence, string) {
 	switch {
 	case !s.migrates(store):
 		return s.walked(noon.Declared, fmt.Sprintf("%s brings no migration of it", name(s.in.To)))
+	case store.Coexistence == noon.Versioned:
+		return s.walked(noon.Declared, fmt.Sprintf("%s is %s: each release has a view of its own, kept equal", store.Name, noon.Versioned))
 	case store.Compatible:
 		return s.walked(noon.Declared, fmt.Sprintf("noon.yaml of %s: stores.%s.compatible", name(s.in.To), store.Name))
 	default:
@@ -79,16 +80,53 @@ func (s *sketch) walked(evidence noon.Evidence, because string) (noon.Evidence, 
 	return evidence, because
 }
 
+// irreversible names what a state does to stores that a walk back does not
+// undo.
 func (s *sketch) irreversible(st noon.State) []string {
+	if s.from.IsZero() {
+		return nil
+	}
 	var list []string
-	for _, need := range st.Enter {
-		if need.Fact == nil || s.from.IsZero() {
-			continue
+	for _, need := range slices.Concat(st.Enter, st.Leave) {
+		switch {
+		case need.Fact != nil && need.Fact.Store != "":
+			list = append(list, s.stays(need.Fact.Store))
+		case need.Data != nil && need.Data.Phase == noon.DataAlone:
+			list = append(list, s.contracts(need.Data.Store)...)
+		case need.Data != nil && need.Data.Phase == noon.DataBoth && s.coexistence(need.Data.Store) != noon.Versioned:
+			list = append(list, s.stays(need.Data.Store))
 		}
-		store := strings.TrimPrefix(need.Fact.Name, "migrate ")
-		list = append(list, fmt.Sprintf("%s stays migrated; %s goes on with it", store, name(s.from)))
 	}
 	return list
+}
+
+func (s *sketch) stays(store string) string {
+	return fmt.Sprintf("%s stays migrated; %s goes on with it", store, name(s.from))
+}
+
+// contracts tells what is removed from a store for good.
+func (s *sketch) contracts(store string) []string {
+	var list []string
+	for _, b := range s.in.Brings[store] {
+		if !b.Contracts {
+			continue
+		}
+		text := fmt.Sprintf("%s of %s is completed: %s can not use it after that", b.Name, store, name(s.from))
+		if len(b.Loses) > 0 {
+			text += "; lost: " + strings.Join(b.Loses, ", ")
+		}
+		list = append(list, text)
+	}
+	return list
+}
+
+func (s *sketch) coexistence(store string) noon.Coexistence {
+	for _, st := range s.app.Stores {
+		if st.Name == store {
+			return st.Coexistence
+		}
+	}
+	return ""
 }
 
 func (s *sketch) warnings() []string {
@@ -107,13 +145,14 @@ func (s *sketch) warnings() []string {
 }
 
 // changes tells in words what a state changes against the one before it.
-func changes(before, after noon.State, from noon.Revision) []string {
+func changes(before, after noon.State, from noon.Revision, brings map[string][]noon.Brought) []string {
 	var list []string
 	for _, n := range after.Enter {
 		if n.Fact != nil {
 			list = append(list, fmt.Sprintf("%s: %s", n.Fact.Name, strings.Join(n.Fact.Command.Command, " ")))
 		}
 	}
+	list = append(list, dataChanges(after, brings)...)
 	for _, r := range revisions(before, after) {
 		b, had := before.Presence(r)
 		a, has := after.Presence(r)
@@ -123,7 +162,37 @@ func changes(before, after noon.State, from noon.Revision) []string {
 		list = append(list, jobsChange(before.Jobs, after.Jobs))
 	}
 	if after.Kind == noon.Contracted {
-		list = append(list, fmt.Sprintf("going back to %s takes a plan of its own from here", name(from)))
+		list = append(list, wayBack(from, after, brings))
+	}
+	return list
+}
+
+// wayBack tells what is left of it in the last state.
+func wayBack(from noon.Revision, last noon.State, brings map[string][]noon.Brought) string {
+	for _, n := range last.Leave {
+		if n.Data != nil && slices.ContainsFunc(brings[n.Data.Store], func(b noon.Brought) bool { return b.Contracts }) {
+			return fmt.Sprintf("there is no way back to %s from here", name(from))
+		}
+	}
+	return fmt.Sprintf("going back to %s takes a plan of its own from here", name(from))
+}
+
+// dataChanges tells which migrations a state takes a step further.
+func dataChanges(st noon.State, brings map[string][]noon.Brought) []string {
+	var list []string
+	for _, n := range slices.Concat(st.Enter, st.Leave) {
+		if n.Data == nil {
+			continue
+		}
+		var names []string
+		for _, b := range brings[n.Data.Store] {
+			if st.Kind == noon.Expanded || st.Kind == noon.Contracted && b.Contracts {
+				names = append(names, b.Name)
+			}
+		}
+		if len(names) > 0 {
+			list = append(list, n.Data.Name()+": "+strings.Join(names, ", "))
+		}
 	}
 	return list
 }

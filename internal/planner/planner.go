@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/noon-deploy/noon"
@@ -23,6 +24,8 @@ type Input struct {
 	Apps    map[noon.Revision]noon.App  // of To and of every revision in Current
 	Marks   map[noon.Revision]StoreMark // of the same revisions
 	Walked  []Walked                    // pairs of releases that have lived side by side before
+	Brings  map[string][]noon.Brought   // store name → migrations that To has and the live release has not
+	Past    map[string][]noon.Brought   // store name → migrations that are completed and that To has not
 }
 
 // StoreMark tells what a release needs of its stores: store name → digest of
@@ -83,10 +86,37 @@ func newSketch(in Input) (*sketch, error) {
 			Hint: "Nothing needs to be done. `noon releases` lists the others.",
 		}
 	}
+	if err := passable(in, from); err != nil {
+		return nil, err
+	}
 	return &sketch{
 		in: in, app: app, env: env, from: from,
 		plan: noon.Plan{Kind: in.Kind, Site: in.Site, From: from, To: in.To},
 	}, nil
+}
+
+// passable refuses a release that is behind a point of no return: a store has
+// lost what it needs.
+func passable(in Input, from noon.Revision) error {
+	for _, store := range slices.Sorted(maps.Keys(in.Past)) {
+		for _, b := range in.Past[store] {
+			if !b.Contracts {
+				continue
+			}
+			what := ""
+			if len(b.Loses) > 0 {
+				what = " (" + strings.Join(b.Loses, ", ") + ")"
+			}
+			return &noon.Error{
+				Kind: noon.Conflict, Op: "plan", Subject: in.Site.String(),
+				Err: fmt.Errorf("%s is behind a point of no return: %s of store %s has been completed%s, and %s does not know of it",
+					noon.ReleaseName(in.To.Release), b.Name, store, what, noon.ReleaseName(in.To.Release)),
+				Hint: fmt.Sprintf("Nothing was changed; %s serves. Go forward: a release with the older code and all migrations that %s has.",
+					noon.ReleaseName(from.Release), noon.ReleaseName(from.Release)),
+			}
+		}
+	}
+	return nil
 }
 
 func (s *sketch) last() noon.State { return s.plan.States[len(s.plan.States)-1] }
@@ -121,33 +151,63 @@ func (s *sketch) prepared() {
 	}
 	st.Presences = append(st.Presences, to)
 	if s.in.Kind == noon.PlanDeploy {
-		st.Leave = s.hooks(noon.BeforeDeploy)
+		st.Leave = append(s.admit(), s.hooks(noon.BeforeDeploy)...)
 	}
 	s.add(st)
 }
 
+// admit lets hooks that run before anything is changed connect to stores in
+// which every release has a name of its own.
+func (s *sketch) admit() []noon.Need {
+	if len(s.app.HooksAt(noon.BeforeDeploy)) == 0 {
+		return nil
+	}
+	var needs []noon.Need
+	for _, store := range s.app.Stores {
+		if store.Coexistence == noon.Versioned {
+			needs = append(needs, s.data(store, noon.DataAdmitted))
+		}
+	}
+	return needs
+}
+
 // expanded has every store in a shape that both releases can use.
 func (s *sketch) expanded() {
-	var facts []noon.Need
+	var needs []noon.Need
 	quiet := false
 	for _, store := range s.app.Stores {
-		if !s.migrates(store) {
-			continue
+		if need, ok := s.expand(store); ok {
+			quiet = quiet || store.Quiet
+			needs = append(needs, need)
 		}
-		quiet = quiet || store.Quiet
-		facts = append(facts, noon.Need{Fact: &noon.Fact{
-			Name: "migrate " + store.Name, Revision: s.in.To, Host: s.hosts(s.in.To)[0], Command: *store.Migrate,
-		}})
 	}
-	if len(facts) == 0 || s.in.Kind == noon.PlanRollback {
+	if len(needs) == 0 {
 		return
 	}
-	st := noon.State{Kind: noon.Expanded, Presences: s.last().Presences, Jobs: s.last().Jobs, Enter: append(s.window(), facts...)}
+	st := noon.State{Kind: noon.Expanded, Presences: s.last().Presences, Jobs: s.last().Jobs, Enter: append(s.window(), needs...)}
 	if quiet && !st.Jobs.IsZero() {
 		s.quiet()
-		st.Jobs, st.Enter = noon.Revision{}, facts
+		st.Jobs, st.Enter = noon.Revision{}, needs
 	}
 	s.add(st)
+}
+
+// expand is what has to be done to a store before To can use it. The app's own
+// command is not run on the way to a release that was there before.
+func (s *sketch) expand(store noon.Store) (noon.Need, bool) {
+	switch {
+	case !s.migrates(store):
+		return noon.Need{}, false
+	case store.Migrations != "" && s.from.IsZero():
+		return s.data(store, noon.DataAlone), true
+	case store.Migrations != "":
+		return s.data(store, noon.DataBoth), true
+	case s.in.Kind == noon.PlanRollback:
+		return noon.Need{}, false
+	}
+	return noon.Need{Fact: &noon.Fact{
+		Name: "migrate " + store.Name, Store: store.Name, Revision: s.in.To, Host: s.hosts(s.in.To)[0], Command: *store.Migrate,
+	}}, true
 }
 
 // quiet suspends the scheduled jobs. The window is waited for before, not
@@ -164,10 +224,14 @@ func (s *sketch) quiet() {
 }
 
 // migrates reports whether the store's migration has work for To. A store
-// whose marks are equal, or that To brings no migration for, has none.
+// whose marks are equal, or that To brings no migration for, has none; a
+// versioned one has at least to learn of every release.
 func (s *sketch) migrates(store noon.Store) bool {
-	if store.Migrate == nil {
+	if store.Migrate == nil && store.Migrations == "" {
 		return false
+	}
+	if store.Coexistence == noon.Versioned {
+		return true
 	}
 	before, after := s.in.Marks[s.from][store.Name], s.in.Marks[s.in.To][store.Name]
 	return s.from.IsZero() || before == "" || after == "" || before != after
@@ -234,7 +298,8 @@ func (s *sketch) deploySwitch(st *noon.State) {
 	st.Leave = append(st.Leave, s.hooks(noon.AfterDeploy)...)
 }
 
-// contracted has only To. A first deployment has nothing to contract.
+// contracted has only To, and stores as To alone needs them. A first
+// deployment has nothing to contract.
 func (s *sketch) contracted() {
 	if s.from.IsZero() {
 		return
@@ -243,7 +308,23 @@ func (s *sketch) contracted() {
 	s.add(noon.State{
 		Kind: noon.Contracted, Presences: []noon.Presence{to}, Jobs: s.last().Jobs,
 		Enter: []noon.Need{{Gate: &noon.Gate{Kind: noon.GateWarm, For: s.env.Warm}}},
+		Leave: s.contract(),
 	})
+}
+
+// contract is what is done to stores once the release before is gone.
+func (s *sketch) contract() []noon.Need {
+	var needs []noon.Need
+	for _, store := range s.app.Stores {
+		if store.Migrations != "" && s.migrates(store) {
+			needs = append(needs, s.data(store, noon.DataAlone))
+		}
+	}
+	return needs
+}
+
+func (s *sketch) data(store noon.Store, phase noon.DataPhase) noon.Need {
+	return noon.Need{Data: &noon.Data{Store: store.Name, Phase: phase, Revision: s.in.To}}
 }
 
 func (s *sketch) window() []noon.Need {

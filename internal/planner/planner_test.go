@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -115,6 +116,35 @@ func TestPlansAreGolden(t *testing.T) {
 			t.Helper()
 			return input(t, noon.PlanRollback)
 		},
+		"data-first": func(t *testing.T) planner.Input {
+			t.Helper()
+			in := input(t, noon.PlanDeploy, migrated(noon.Versioned))
+			in.Current = noon.State{}
+			in.Brings = brings()
+			return in
+		},
+		"data-versioned": func(t *testing.T) planner.Input {
+			t.Helper()
+			in := input(t, noon.PlanDeploy, migrated(noon.Versioned))
+			in.Brings = brings()
+			return in
+		},
+		"data-sql": func(t *testing.T) planner.Input {
+			t.Helper()
+			in := input(t, noon.PlanDeploy, migrated(noon.Shared))
+			in.Brings = brings()
+			return in
+		},
+		"data-rollback-warm": func(t *testing.T) planner.Input {
+			t.Helper()
+			in := input(t, noon.PlanDeploy, migrated(noon.Versioned))
+			p, err := planner.Plan(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in.Kind, in.Current, in.To = noon.PlanRollback, p.States[p.Index(noon.Switched)], r1
+			return in
+		},
 		"third-while-first-is-warm": func(t *testing.T) planner.Input {
 			t.Helper()
 			in := input(t, noon.PlanDeploy)
@@ -142,6 +172,20 @@ func TestPlansAreGolden(t *testing.T) {
 			golden(t, filepath.Join("testdata", name+".json"), append(got, '\n'))
 		})
 	}
+}
+
+// migrated makes the store one that noon migrates.
+func migrated(c noon.Coexistence) func(*noon.App) {
+	return func(a *noon.App) {
+		a.Stores = []noon.Store{{Name: "db", Kind: "postgres", Coexistence: c, Compatible: c == noon.Shared, URL: "DATABASE_URL", Migrations: "migrations"}}
+	}
+}
+
+func brings() map[string][]noon.Brought {
+	return map[string][]noon.Brought{"db": {
+		{Name: "0004_add_notes"},
+		{Name: "0005_split_name", Contracts: true, Loses: []string{"column users.name"}},
+	}}
 }
 
 func warmRollback(t *testing.T) planner.Input {
@@ -177,6 +221,11 @@ func TestRefused(t *testing.T) {
 	in.To = r1
 	if _, err := planner.Plan(in); noon.KindOf(err) != noon.Conflict || noon.HintOf(err) == "" {
 		t.Errorf("deploying what is live: %v", err)
+	}
+	in = input(t, noon.PlanRollback, migrated(noon.Versioned))
+	in.Past = brings()
+	if _, err := planner.Plan(in); noon.KindOf(err) != noon.Conflict || !strings.Contains(err.Error(), "0005_split_name") || noon.HintOf(err) == "" {
+		t.Errorf("going back behind a point of no return: %v", err)
 	}
 	in = input(t, noon.PlanDeploy)
 	in.Site.Environment = "nowhere"

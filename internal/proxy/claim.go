@@ -68,7 +68,9 @@ func (p *Proxy) claim(q *query, tried []*endpoint) (*endpoint, target, *snapshot
 	}
 }
 
-// resolve finds the endpoints that may answer q.
+// resolve finds the endpoints that may answer q. Of the sites of its host name
+// that one answers which has the longest prefix in the revision that serves q:
+// what another revision will have is nobody's yet.
 func (s *snapshot) resolve(q *query) (t target, v verdict) {
 	table := s.table(q.host)
 	if table == nil {
@@ -77,56 +79,94 @@ func (s *snapshot) resolve(q *query) (t target, v verdict) {
 		}
 		return t, unknownHost
 	}
-	site, ok := table.paths.find(q.path)
-	if !ok {
-		return t, unknownPath
+	v = unknownPath
+	for site, n, ok := table.paths.find(q.path); ok; site, n, ok = table.paths.shorter(q.path, n) {
+		found := target{site: site}
+		q.site = site
+		v = site.serve(table, q, n, &found)
+		if v != unknownPath {
+			return found, v
+		}
+		if t.site == nil {
+			t.site = site // whose page is shown
+		}
 	}
-	t.site, q.site = site, site
-	if t.view, v = site.revision(table, q, &t.shared); v != claimed {
-		return t, v
-	}
-	if t.route, ok = t.view.paths.find(q.path); !ok {
-		return t, unknownPath
-	}
-	return t, claimed
+	q.site = t.site
+	return t, v
 }
 
-// revision picks the revision for q: by preview, or else by segment or share.
-func (v *siteView) revision(table *hostTable, q *query, shared *bool) (*revisionView, verdict) {
+// serve finds who of the site's revisions answers q at its prefix of n bytes.
+func (v *siteView) serve(table *hostTable, q *query, n int, t *target) verdict {
+	view, open, known := v.revision(table, q, &t.shared)
+	if view == nil {
+		if known != unknownView && !v.everybodys(q.path[:n]) {
+			return unknownPath
+		}
+		return known
+	}
+	route, ok := view.paths.at(q.path, n)
+	if !ok {
+		return unknownPath
+	}
+	if !open {
+		if known = v.halted(q); known != claimed {
+			return known
+		}
+	}
+	t.view, t.route = view, route
+	return claimed
+}
+
+// revision picks the revision for q: by preview, or else by segment or share;
+// open says that it is open to q whatever keeps users from the site. If there
+// is none the verdict tells why.
+func (v *siteView) revision(table *hostTable, q *query, shared *bool) (view *revisionView, open bool, why verdict) {
 	if q.preview != "" {
 		site, view := table.preview(q.preview)
 		if site == nil {
-			return nil, unknownView
+			return nil, false, unknownView
 		}
 		if site == v {
-			return view, claimed
+			return view, true, claimed
 		}
 		// The token is that of another site under the same host name.
 	}
-	switch {
-	case v.closed != nil:
-		return nil, closedSite
-	case len(v.shares) == 0:
-		return nil, nothingLive
-	case v.hold != nil && !v.hold.Over(time.Now()):
-		return nil, parked
-	case !q.admitted && (v.traffic.Limits.InFlight > 0 || v.traffic.Limits.PerAddress > 0):
-		return nil, crowded
+	if len(v.shares) == 0 {
+		if v.closed != nil {
+			return nil, false, closedSite
+		}
+		return nil, false, nothingLive
 	}
 	if !v.segments.Empty() && q.asked != nil {
 		if revision, _, ok := v.segments.Of(q.asked); ok {
-			return v.sent[revision], claimed
+			return v.sent[revision], false, claimed
 		}
 	}
 	if len(v.shares) == 1 {
-		return v.shares[0].view, claimed
+		return v.shares[0].view, false, claimed
 	}
 	*shared = true
 	if q.id == "" {
 		q.id, q.issued = newVisitor(), true
 	}
-	return byShare(v.shares, bucket(v.salt, q.id)), claimed
+	return byShare(v.shares, bucket(v.salt, q.id)), false, claimed
 }
+
+// halted tells what keeps a user from the site just now; claimed: nothing.
+func (v *siteView) halted(q *query) verdict {
+	switch {
+	case v.closed != nil:
+		return closedSite
+	case v.hold != nil && !v.hold.Over(time.Now()):
+		return parked
+	case !q.admitted && (v.traffic.Limits.InFlight > 0 || v.traffic.Limits.PerAddress > 0):
+		return crowded
+	}
+	return claimed
+}
+
+// everybodys reports whether a prefix is of all revisions.
+func (v *siteView) everybodys(prefix string) bool { return !slices.Contains(v.special, prefix) }
 
 // choose takes the less busy of two at random, among those that could be
 // reached lately if there are any.
@@ -154,7 +194,7 @@ func choose(pool, tried []*endpoint) *endpoint {
 		a, b = b, a
 	}
 	for _, e := range [2]*endpoint{a, b} {
-		if e.well(now) && !slices.Contains(tried, e) {
+		if e.well(now) && !slices.Contains(tried, e) && e.admits(now) {
 			return e
 		}
 	}

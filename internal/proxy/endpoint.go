@@ -2,13 +2,15 @@ package proxy
 
 import (
 	"math/rand/v2"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/noon-deploy/noon"
 )
+
+// releaseHeader tells users which release has answered.
+const releaseHeader = "Noon-Release"
 
 // streamUnit is what one stream adds to endpoint.work: requests are counted in
 // the low half, streams in the high half, so that one that turns from a request
@@ -27,16 +29,20 @@ type endpoint struct {
 	work   gauge
 	served atomic.Int64
 	failed atomic.Int64
-	avoid  atomic.Int64           // unix nanoseconds until which others are preferred
-	sick   atomic.Pointer[string] // why it does not answer its health check; nil: it does
-	row    atomic.Int32           // failures since it last answered
-	begun  atomic.Int64           // unix nanoseconds since which it takes its part
+	avoid  atomic.Int64            // unix nanoseconds until which others are preferred
+	sick   atomic.Pointer[string]  // why it does not answer its health check; nil: it does
+	out    atomic.Pointer[leftOut] // it answers worse than others; nil: it takes its part
+	bad    atomic.Int64            // answers 5xx
+	badRow atomic.Int32            // and in a row
+	tally  tally
+	row    atomic.Int32 // bad moments since it last answered
+	trial  atomic.Int64 // unix nanoseconds until which one request finds out whether it is well again
+	heard  atomic.Int64 // when it last began an answer, by clock
+	begun  atomic.Int64 // unix nanoseconds since which it takes its part
+	clock  func() int64 // the sweeper's, in milliseconds
 
-	mark   []byte          // the field that tells users the release
-	pool   *pool           // connections for HTTP/1.1
-	kept   *http.Transport // requests that may be repeated: connections are kept
-	once   *http.Transport // all others: a connection each
-	stream *http.Transport // upgrades and event streams: a connection each, no limit to the first byte
+	mark []byte // the field that tells users the release
+	pool *pool  // connections to it
 
 	mu    sync.Mutex
 	first *exchange // those in flight, so that a drain can end them at its limit
@@ -47,14 +53,9 @@ func (p *Proxy) newEndpoint(site noon.Site, e noon.Endpoint) *endpoint {
 	made := &endpoint{
 		Endpoint: e,
 		site:     site,
+		clock:    p.sweeper.clock,
 		mark:     []byte(releaseHeader + ": " + noon.ReleaseName(e.Revision.Release) + "\r\n"),
-		pool:     newPool(e.Address, p.sweeper.clock, &p.slabs),
-		kept:     newTransport(true, p.limits.FirstByte, e.Protocol),
-		once:     newTransport(false, p.limits.FirstByte, e.Protocol),
-		stream:   newTransport(false, 0, e.Protocol),
-	}
-	if e.Protocol == noon.H2C {
-		made.once = made.kept // one connection carries all; its server tells what it has not begun
+		pool:     newPool(e, p.sweeper.clock, &p.slabs),
 	}
 	made.begun.Store(time.Now().UnixNano())
 	return made
@@ -67,25 +68,58 @@ const slowStart = 5 * time.Second
 // answers notes that the instance has answered.
 func (e *endpoint) answers() {
 	e.served.Add(1)
+	if now := e.clock(); e.heard.Load() != now {
+		e.heard.Store(now)
+	}
 	if e.row.Load() != 0 {
 		e.row.Store(0)
+		e.avoid.Store(0)
+		e.trial.Store(0)
 		e.begun.Store(time.Now().UnixNano())
 	}
 }
 
 // stumbles notes that it has not: it is avoided for a time that doubles.
-func (e *endpoint) stumbles(reached bool) {
+func (e *endpoint) stumbles(reached bool) { e.stumblesAt(time.Now().UnixNano(), reached) }
+
+// stumblesAt is stumbles at a time. What fails while it is avoided was sent
+// before, or for want of another: that is the same bad moment.
+func (e *endpoint) stumblesAt(now int64, reached bool) {
+	if e.avoid.Load() > now {
+		return
+	}
+	e.trial.Store(0)
 	n := e.row.Add(1)
 	if reached {
 		n-- // the first may have been the request's own fault
 	}
 	if n > 0 {
-		e.avoid.Store(time.Now().Add(avoidFor << min(n-1, 5)).UnixNano())
+		e.avoid.Store(now + int64(avoidFor<<min(n-1, 5)))
 	}
 }
 
 // well reports whether requests should come, as far as is known.
-func (e *endpoint) well(now int64) bool { return e.avoid.Load() < now && e.sick.Load() == nil }
+func (e *endpoint) well(now int64) bool {
+	return e.avoid.Load() < now && e.sick.Load() == nil && e.out.Load() == nil && (e.row.Load() < doubtful || e.trial.Load() < now)
+}
+
+const (
+	// doubtful is how many bad moments in a row make an instance one that has
+	// to show first that it answers again.
+	doubtful = 2
+	// trialFor is how long one request has for that until another one tries.
+	trialFor = 5 * time.Second
+)
+
+// admits reports whether an instance that is well takes a request: of those in
+// doubt, one finds out for all.
+func (e *endpoint) admits(now int64) bool {
+	if e.row.Load() < doubtful {
+		return true
+	}
+	until := e.trial.Load()
+	return until < now && e.trial.CompareAndSwap(until, now+int64(trialFor))
+}
 
 // cold reports, by chance, that another should be taken.
 func (e *endpoint) cold(now int64) bool {
@@ -111,7 +145,7 @@ func (e *endpoint) status(routed bool) noon.EndpointStatus {
 // enter registers an exchange that has been counted in.
 func (e *endpoint) enter(x *exchange) {
 	e.mu.Lock()
-	x.prev, x.next = nil, e.first
+	x.prev, x.next, x.since = nil, e.first, e.clock()
 	if e.first != nil {
 		e.first.prev = x
 	}
@@ -148,6 +182,18 @@ func (e *endpoint) endAll() {
 	}
 }
 
+// endBefore ends what was in flight at a time already, and what would stay for
+// as long as it likes.
+func (e *endpoint) endBefore(limit int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for x := e.first; x != nil; x = x.next {
+		if x.gentle || x.since < limit {
+			x.ender.stop()
+		}
+	}
+}
+
 // revive lets an endpoint that was drained take requests again.
 func (e *endpoint) revive() {
 	e.mu.Lock()
@@ -158,9 +204,4 @@ func (e *endpoint) revive() {
 
 // retire closes the connections to the instance that carry nothing. Those that
 // do are closed when they become idle.
-func (e *endpoint) retire() {
-	e.pool.retire()
-	e.kept.CloseIdleConnections()
-	e.once.CloseIdleConnections()
-	e.stream.CloseIdleConnections()
-}
+func (e *endpoint) retire() { e.pool.retire() }

@@ -165,15 +165,19 @@ type Ward struct{ e endpoint }
 // NewWard makes an endpoint that began at a time.
 func NewWard(begun time.Time) *Ward {
 	w := &Ward{}
+	w.e.clock = func() int64 { return 0 }
 	w.e.begun.Store(begun.UnixNano())
 	return w
 }
 
 // Stumble, Answer, FallSick and Heal are what happens to it.
-func (w *Ward) Stumble(reached bool) { w.e.stumbles(reached) }
-func (w *Ward) Answer()              { w.e.answers() }
-func (w *Ward) FallSick() bool       { return w.e.fallSick(errors.New("it is sick")) }
-func (w *Ward) Heal() bool           { return w.e.heal() }
+func (w *Ward) Stumble(at time.Time, reached bool) { w.e.stumblesAt(at.UnixNano(), reached) }
+func (w *Ward) Answer()                            { w.e.answers() }
+func (w *Ward) FallSick() bool                     { return w.e.fallSick(errors.New("it is sick")) }
+func (w *Ward) Heal() bool                         { return w.e.heal() }
+
+// Admits asks whether it takes one request more.
+func (w *Ward) Admits(at time.Time) bool { return w.e.admits(at.UnixNano()) }
 
 // Well, Cold and Ailment are what is known of it at a time.
 func (w *Ward) Well(at time.Time) bool { return w.e.well(at.UnixNano()) }
@@ -214,7 +218,7 @@ func (h *Hosts) Find(host, path string) string {
 	if table == nil {
 		return ""
 	}
-	v, ok := table.paths.find(path)
+	v, _, ok := table.paths.find(path)
 	if !ok {
 		return ""
 	}
@@ -227,7 +231,8 @@ func FindPrefix(all []string, path string) (string, bool) {
 	for _, p := range all {
 		t.add(normalPrefix(p), p)
 	}
-	return t.find(path)
+	v, _, ok := t.find(path)
+	return v, ok
 }
 
 // Crowded is how many requests of a site wait for a place.
@@ -242,3 +247,24 @@ func lengthOf(q *queue) int {
 	defer q.mu.Unlock()
 	return q.waiting
 }
+
+// StandsOut tells why an instance with so many answers, bad ones and bad ones
+// in a row is left out beside others.
+func StandsOut(answers, bad float64, row int, otherAnswers, otherBad float64, rule noon.Outliers) string {
+	return standsOut(&tally{answers: answers, bad: bad}, row, &tally{answers: otherAnswers, bad: otherBad}, withOutlierDefaults(rule))
+}
+
+// Close gives back what Open has taken.
+func (p *Proxy) Close() { p.close() }
+
+// FrameReader is frameReader for tests.
+type FrameReader struct{ r frameReader }
+
+// NewFrameReader has read nothing.
+func NewFrameReader() *FrameReader { return &FrameReader{} }
+
+// Read takes the next bytes.
+func (f *FrameReader) Read(p []byte) { f.r.read(p, nil) }
+
+// Between reports that another frame may be put here.
+func (f *FrameReader) Between() bool { return f.r.between() }

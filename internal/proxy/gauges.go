@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/metrics"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,7 +21,7 @@ import (
 func (p *Proxy) gauges() []meter.Gauge {
 	statuses := p.ownStatuses()
 	list := p.siteGauges(statuses)
-	list = append(list, endpointGauges(statuses)...)
+	list = append(list, p.endpointGauges(statuses)...)
 	list = append(list,
 		meter.Gauge{Name: "noon_connections", Help: "Open connections of clients.", Value: float64(p.users.open.n.Load())},
 		meter.Gauge{Name: "noon_build_info", Help: "The proxy's version; the value is 1.", Labels: []meter.Label{{Name: "version", Value: p.cfg.Version}}, Value: 1},
@@ -32,7 +33,7 @@ func (p *Proxy) gauges() []meter.Gauge {
 
 // siteGauges are shares, held requests and what is wrong.
 func (p *Proxy) siteGauges(statuses []noon.RoutingStatus) []meter.Gauge {
-	var shares, held, broken []meter.Gauge
+	var shares, held, broken, ejections []meter.Gauge
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, st := range statuses {
@@ -43,29 +44,57 @@ func (p *Proxy) siteGauges(statuses []noon.RoutingStatus) []meter.Gauge {
 				Labels: append(siteLabels(st.Site), meter.Label{Name: "release", Value: s.Revision.String()}), Value: float64(s.Points) / noon.PointsWhole,
 			})
 		}
-		waiting, problem := int64(0), 0.0
+		waiting, problem, ejected := int64(0), 0.0, int64(0)
 		if state := p.sites[st.Site]; state != nil {
-			waiting = state.held.Load()
+			waiting, ejected = state.held.Load(), state.ejections.Load()
 		}
 		if st.Problem != "" {
 			problem = 1
 		}
 		held = append(held, meter.Gauge{Name: "noon_held_requests", Help: "Requests that wait for an instance.", Labels: site, Value: float64(waiting)})
 		broken = append(broken, meter.Gauge{Name: "noon_site_problem", Help: "1 if the site's routing can not be used as it is.", Labels: site, Value: problem})
+		ejections = append(ejections, meter.Gauge{
+			Name: "noon_ejections_total", Help: "How often an instance was left out for answering far more 5xx than others.", Labels: site, Value: float64(ejected), Counter: true,
+		})
 	}
-	return append(append(shares, held...), broken...)
+	return slices.Concat(shares, held, broken, ejections)
 }
 
 // endpointGauges are what each release has in flight.
-func endpointGauges(statuses []noon.RoutingStatus) []meter.Gauge {
-	var requests, streams, instances []meter.Gauge
+func (p *Proxy) endpointGauges(statuses []noon.RoutingStatus) []meter.Gauge {
+	var requests, streams, instances, without []meter.Gauge
+	out := p.leftOut()
 	for _, s := range serviceTraffic(statuses) {
 		labels := append(siteLabels(s.Site), meter.Label{Name: "service", Value: s.Service}, meter.Label{Name: "release", Value: s.Revision.String()})
 		requests = append(requests, meter.Gauge{Name: "noon_requests_in_flight", Help: "Requests in flight.", Labels: labels, Value: float64(s.Requests)})
 		streams = append(streams, meter.Gauge{Name: "noon_streams_in_flight", Help: "Upgraded connections and event streams.", Labels: labels, Value: float64(s.Streams)})
 		instances = append(instances, meter.Gauge{Name: "noon_instances", Help: "Instances that are sent requests.", Labels: labels, Value: float64(s.Instances)})
+		without = append(without, meter.Gauge{Name: "noon_instances_left_out", Help: "Instances that could not be reached, fail their health check or answer far more 5xx than others: others are preferred.", Labels: labels, Value: float64(out[group{s.Site, s.Service, s.Revision}])})
 	}
-	return append(append(requests, streams...), instances...)
+	return slices.Concat(requests, streams, instances, without)
+}
+
+// group is the instances of one release of a service.
+type group struct {
+	site     noon.Site
+	service  string
+	revision noon.Revision
+}
+
+// leftOut counts the instances for which others are preferred just now.
+func (p *Proxy) leftOut() map[group]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now().UnixNano()
+	count := map[group]int{}
+	for _, state := range p.sites {
+		for _, r := range state.routing.Endpoints {
+			if e := state.endpoints[r.ID]; e != nil && !e.well(now) {
+				count[group{e.site, e.Service, e.Revision}]++
+			}
+		}
+	}
+	return count
 }
 
 func siteLabels(site noon.Site) []meter.Label {

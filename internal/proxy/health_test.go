@@ -139,7 +139,7 @@ func TestHealthOfOthers(t *testing.T) {
 func TestWard(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	later := func(d time.Duration) time.Time { return time.Now().Add(d) }
+	later := func(d time.Duration) time.Time { return now.Add(d) }
 	w := proxy.NewWard(now)
 	if !w.Well(now) || !w.Cold(now) || w.Cold(now.Add(5*time.Second)) {
 		t.Error("a new one is well and cold")
@@ -153,23 +153,34 @@ func TestWard(t *testing.T) {
 	if colds < 350 || colds > 650 {
 		t.Errorf("after half of its start it is passed over %d times of 1000", colds)
 	}
-	w.Stumble(true) // it was reached: the request may have been at fault
-	if !w.Well(later(0)) {
+	w.Stumble(now, true) // it was reached: the request may have been at fault
+	if !w.Well(now) {
 		t.Error("one failure of a request that it has received is none of its own")
 	}
+	at := now
 	for i, d := range []time.Duration{1, 2, 4, 8, 16, 32, 32} { // seconds
-		w.Stumble(true)
-		if w.Well(later(d*time.Second-100*time.Millisecond)) || !w.Well(later(d*time.Second+100*time.Millisecond)) {
+		w.Stumble(at, true)
+		w.Stumble(at.Add(time.Millisecond), false) // of the same moment
+		if w.Well(at.Add(d*time.Second-100*time.Millisecond)) || !w.Well(at.Add(d*time.Second+100*time.Millisecond)) {
 			t.Errorf("failure %d: not avoided for %d s", i+2, d)
 		}
+		at = at.Add(d*time.Second + time.Second)
+		if !w.Admits(at) || w.Admits(at) || w.Well(at) || !w.Well(at.Add(time.Minute)) {
+			t.Errorf("failure %d: one request and no other finds out whether it is well", i+2)
+		}
+		at = at.Add(time.Second)
+	}
+	w.Answer()
+	if !w.Well(at) || !w.Admits(at) || !w.Admits(at) {
+		t.Error("one that has answered is well")
 	}
 	w = proxy.NewWard(now.Add(-time.Hour))
-	w.Stumble(false)
-	if w.Well(later(0)) || !w.Well(later(1100*time.Millisecond)) || w.Cold(later(0)) {
+	w.Stumble(now, false)
+	if w.Well(now) || !w.Well(later(1100*time.Millisecond)) || w.Cold(now) {
 		t.Error("one that can not be reached is avoided for a second")
 	}
 	w.Answer()
-	if !w.Cold(later(0)) {
+	if !w.Cold(now) {
 		t.Error("one that comes back starts slowly")
 	}
 	w = proxy.NewWard(now.Add(-time.Hour))

@@ -36,7 +36,7 @@ func (t *turn) within(d time.Duration) {
 // now on: it has just taken something of the request.
 func (t *turn) awaitBegin() {
 	if !t.replying.Load() {
-		t.within(t.firstByte())
+		t.within(t.patience())
 	}
 }
 

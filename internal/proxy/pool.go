@@ -4,9 +4,12 @@ import (
 	"context"
 	"math"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/noon-deploy/noon"
 )
 
 const (
@@ -42,6 +45,7 @@ func (u *upConn) Write(p []byte) (int, error) {
 // been idle; else it gets one of its own.
 type pool struct {
 	address string
+	http2   *http.Transport // nil: the instance speaks HTTP/1.1
 	clock   func() int64
 	slabs   *slabs
 
@@ -53,19 +57,28 @@ type pool struct {
 	broken atomic.Int64 // the shortest after which one was closed unannounced
 }
 
-func newPool(address string, clock func() int64, s *slabs) *pool {
-	p := &pool{address: address, clock: clock, slabs: s}
+func newPool(e noon.Endpoint, clock func() int64, s *slabs) *pool {
+	p := &pool{address: e.Address, clock: clock, slabs: s}
+	if e.Protocol == noon.H2C {
+		p.http2 = newTransport(noon.H2C)
+	}
 	p.broken.Store(math.MaxInt64)
 	return p
 }
 
 // get gives a connection. once is for a request that must not be sent twice.
-// An error means that nobody could be reached.
-func (p *pool) get(ctx context.Context, once bool) (*upConn, error) {
+// An error means that nobody could be reached, or not until then; zero is no
+// such limit.
+func (p *pool) get(until time.Time, once bool) (*upConn, error) {
+	if p.http2 != nil {
+		d, u := newDistant(p.address, until, p.http2), &upConn{}
+		u.init(d, d, p.slabs)
+		return u, nil
+	}
 	for {
 		u := p.take(once)
 		if u == nil {
-			return p.dial(ctx)
+			return p.dial(until)
 		}
 		if age := p.clock() - u.since; once || age > time.Second.Milliseconds() {
 			if u.stirs() {
@@ -106,9 +119,9 @@ func (p *pool) closedAfter(age int64) {
 	}
 }
 
-func (p *pool) dial(ctx context.Context) (*upConn, error) {
-	d := net.Dialer{Timeout: dialLimit, KeepAlive: -1}
-	conn, err := d.DialContext(ctx, "tcp", p.address)
+func (p *pool) dial(until time.Time) (*upConn, error) {
+	d := net.Dialer{Timeout: dialLimit, Deadline: until, KeepAlive: -1}
+	conn, err := d.DialContext(context.Background(), "tcp", p.address)
 	if err != nil {
 		return nil, &unreachable{err}
 	}
@@ -138,6 +151,9 @@ func (p *pool) retire() {
 	p.mu.Unlock()
 	for _, u := range idle {
 		_ = u.Close() // it carries nothing
+	}
+	if p.http2 != nil {
+		p.http2.CloseIdleConnections()
 	}
 }
 

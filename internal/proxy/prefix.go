@@ -21,26 +21,45 @@ func (t *prefixes[V]) add(prefix string, v V) {
 	t.only = root && len(t.all) == 1
 }
 
-func (t *prefixes[V]) find(path string) (V, bool) {
+// find gives the value of the longest prefix, and how long that is.
+func (t *prefixes[V]) find(path string) (v V, n int, ok bool) {
 	if t.only {
-		return t.all[""], true
+		return t.all[""], 0, true
 	}
-	end := len(path)
-	if end > t.longest {
-		if end = t.longest; path[end] != '/' {
-			end = max(0, strings.LastIndexByte(path[:end], '/'))
+	n = len(path)
+	if n > t.longest {
+		if n = t.longest; path[n] != '/' {
+			n = max(0, strings.LastIndexByte(path[:n], '/'))
 		}
 	}
+	return t.from(path, n)
+}
+
+// shorter gives the value of the longest prefix that is shorter than n bytes.
+func (t *prefixes[V]) shorter(path string, n int) (v V, length int, ok bool) {
+	if n == 0 {
+		return v, 0, false
+	}
+	return t.from(path, max(0, strings.LastIndexByte(path[:n], '/')))
+}
+
+// from looks at the prefixes of n bytes and less; path[:n] is whole segments.
+func (t *prefixes[V]) from(path string, n int) (v V, length int, ok bool) {
 	for {
-		if v, ok := t.all[path[:end]]; ok {
-			return v, true
+		if v, ok := t.all[path[:n]]; ok {
+			return v, n, true
 		}
-		if end == 0 {
-			var none V
-			return none, false
+		if n == 0 {
+			return v, 0, false
 		}
-		end = max(0, strings.LastIndexByte(path[:end], '/'))
+		n = max(0, strings.LastIndexByte(path[:n], '/'))
 	}
+}
+
+// at gives the value of the prefix that is the first n bytes of a path.
+func (t *prefixes[V]) at(path string, n int) (V, bool) {
+	v, ok := t.all[path[:n]]
+	return v, ok
 }
 
 // under reports whether a path is that of a normal prefix, or below it.

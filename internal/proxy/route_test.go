@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -134,6 +135,30 @@ func TestInvalidRouting(t *testing.T) {
 		{"endpoint with a wrong port", func(r *noon.Routing) { r.Endpoints[0].Address = "127.0.0.1:0" }, "host:port"},
 		{"endpoint that moves", func(r *noon.Routing) { r.Endpoints[0].Address = "127.0.0.1:9" }, "never changes"},
 		{"endpoint of another site", func(r *noon.Routing) { r.Endpoints = other.Endpoints }, "is one of blog/production"},
+		{"endpoint with a wrong protocol", func(r *noon.Routing) { r.Endpoints[0].Protocol = "h3" }, `protocol "h3"`},
+		{"TLS without certificates", func(r *noon.Routing) { r.TLS = &noon.TLS{} }, "where certificates come from"},
+		{"TLS from two places", func(r *noon.Routing) { r.TLS = &noon.TLS{Internal: true, ACME: &noon.ACME{TermsAccepted: true}} }, "more than one of"},
+		{"TLS files that are not there", func(r *noon.Routing) {
+			r.TLS = &noon.TLS{Certificates: []noon.CertificateFiles{{Cert: "/no/such.pem", Key: "/no/such.key"}}}
+		}, "/no/such.pem"},
+		{"TLS files without place", func(r *noon.Routing) {
+			r.TLS = &noon.TLS{Certificates: []noon.CertificateFiles{{Cert: "a.pem", Key: ""}}}
+		}, "absolute paths"},
+		{"TLS version", func(r *noon.Routing) { r.TLS = &noon.TLS{Internal: true, MinVersion: "1.0"} }, `"1.0" is no version`},
+		{"TLS canonical", func(r *noon.Routing) { r.TLS = &noon.TLS{Internal: true, Canonical: "example.org"} }, "not one of the domains"},
+		{"TLS clients", func(r *noon.Routing) { r.TLS = &noon.TLS{Internal: true, ClientCA: "/dev/null"} }, "/dev/null holds no certificate"},
+		{"TLS hsts", func(r *noon.Routing) { r.TLS = &noon.TLS{Internal: true, HSTS: &noon.HSTS{MaxAge: -1}} }, "negative"},
+		{"ACME terms", func(r *noon.Routing) { r.TLS = &noon.TLS{ACME: &noon.ACME{}} }, "accepted the authority's terms"},
+		{"ACME directory", func(r *noon.Routing) {
+			r.TLS = &noon.TLS{ACME: &noon.ACME{TermsAccepted: true, Directory: "http://x"}}
+		}, "not the https URL"},
+		{"ACME email", func(r *noon.Routing) { r.TLS = &noon.TLS{ACME: &noon.ACME{TermsAccepted: true, Email: "x"}} }, "not an email address"},
+		{"ACME for anybody", func(r *noon.Routing) {
+			r.TLS = &noon.TLS{ACME: &noon.ACME{TermsAccepted: true, OnDemand: &noon.OnDemand{}}}
+		}, "lets anybody"},
+		{"ACME for a wildcard", func(r *noon.Routing) {
+			r.Domains, r.TLS = []string{"*.example.com"}, &noon.TLS{ACME: &noon.ACME{TermsAccepted: true}}
+		}, `no authority gives a certificate for "*.example.com"`},
 		{"token", func(r *noon.Routing) { r.Previews = []noon.Preview{{Token: "a b", Revision: rev(1)}} }, "token must be"},
 		{"token twice", func(r *noon.Routing) {
 			r.Previews = []noon.Preview{{Token: "a", Revision: rev(1)}, {Token: "a", Revision: rev(2)}}
@@ -238,4 +263,61 @@ func TestHostsAndPaths(t *testing.T) {
 			t.Errorf("%s%s: %d %q, want %s", row.host, row.path, a.status, a.body, row.want)
 		}
 	}
+}
+
+// TestPathsOfPreviewedRevisions: a path that only a revision has which nobody
+// is sent to hides no other site's.
+func TestPathsOfPreviewedRevisions(t *testing.T) {
+	t.Parallel()
+	p := start(t, proxy.Limits{})
+	domains := []string{"shop.example.com"}
+	root := routing(1, 1, backend(t, says("shop")))
+	root.Domains = domains
+	mustRoute(t, p, root)
+	blog := func(sequence int64, shares ...noon.Share) noon.Routing {
+		two := rev(2)
+		r := routing(sequence, 1, backend(t, says("blog r1")))
+		r.Site.App, r.Domains, r.Shares = "blog", domains, shares
+		r.Paths = []noon.Path{{Prefix: "/blog", Service: "web"}, {Prefix: "/new", Service: "web", Revision: &two}, {Prefix: "/blog/new", Service: "web", Revision: &two}}
+		r.Endpoints = append(r.Endpoints, endpoints(2, backend(t, says("blog r2")))...)
+		r.Previews = []noon.Preview{{Token: "look", Revision: two}}
+		r.Segments = []noon.Segment{{Name: "beta", Revision: two, Matches: []noon.Match{{In: "header", Name: "X-Beta"}}}}
+		return r
+	}
+	one, both := noon.Share{Revision: rev(1), Points: noon.PointsWhole}, noon.Share{Revision: rev(2), Points: noon.PointsWhole}
+	check := func(state, path, want string, set ...func(*http.Request)) {
+		t.Helper()
+		for _, c := range []*http.Client{client(t), unencryptedH2(t)} {
+			if a := get(t, c, p.url+path, append(set, withHost(domains[0]))...); a.body != want {
+				t.Errorf("%s: %s is answered %d %q, want %q", state, path, a.status, a.body, want)
+			}
+		}
+	}
+	mustRoute(t, p, blog(1, one))
+	check("previewed", "/new", "shop")
+	check("previewed", "/new/x", "shop")
+	check("previewed", "/blog/new", "blog r1")
+	check("previewed", "/", "shop")
+	check("previewed", "/new", "blog r2", withHeader("Noon-Preview", "look"))
+	check("previewed", "/", "shop", withHeader("Noon-Preview", "look"))
+	check("in a segment", "/new", "blog r2", withHeader("X-Beta", "1"))
+	mustRoute(t, p, blog(2))
+	check("nothing live", "/new", "shop")
+	mustRoute(t, p, blog(3, both))
+	check("live", "/new", "blog r2")
+	closed := blog(4, one)
+	closed.Closed = &noon.Closed{By: "anna"}
+	mustRoute(t, p, closed)
+	check("closed", "/new", "shop")
+	if a := get(t, client(t), p.url+"/blog", withHost(domains[0])); a.status != http.StatusServiceUnavailable {
+		t.Errorf("closed: %+v", a)
+	}
+}
+
+func unencryptedH2(t *testing.T) *http.Client {
+	t.Helper()
+	transport := &http.Transport{Protocols: &http.Protocols{}, DisableCompression: true}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
 }

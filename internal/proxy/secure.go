@@ -1,10 +1,8 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -56,9 +54,10 @@ func (p *Proxy) handshake(conn net.Conn) {
 		return
 	}
 	_ = conn.SetDeadline(time.Time{}) // closed: the next use tells
-	if c.ConnectionState().NegotiatedProtocol == "h2" {
+	if state := c.ConnectionState(); state.NegotiatedProtocol == "h2" {
 		p.users.begun(conn)
-		p.handToWeb(c)
+		_ = conn.SetReadDeadline(time.Now().Add(p.limits.Header)) // net/http takes it back once HTTP/2 has begun
+		p.handToWeb(p.newWebConn(c, c.RemoteAddr(), nil, &state))
 		return
 	}
 	p.serveOn(c, conn, true)
@@ -89,124 +88,12 @@ func (a asker) Ask(ctx context.Context, site noon.Site, target string) (int, err
 	if err != nil {
 		return 0, err
 	}
-	r.RequestURI, r.RemoteAddr = target, "127.0.0.1:0"
-	r.TLS = &tls.ConnectionState{} // it must not be redirected
+	r.RequestURI = target
 	answer := &page{header: http.Header{}}
-	a.proxy.forward(answer, r)
+	// It says that it is secure: it must not be redirected.
+	from := a.proxy.newWebConn(nil, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, nil, &tls.ConnectionState{ServerName: host})
+	a.proxy.serveStream(answer, r, from) //nolint:contextcheck // a turn looks at the request's by itself
 	return answer.status, nil
-}
-
-// Web is what net/http serves: HTTP/2, and what is too odd for the path of our
-// own.
-
-// handOff is a listener that is given its connections.
-type handOff struct {
-	server *http.Server
-	conns  chan net.Conn
-	done   chan struct{}
-}
-
-// Accept implements net.Listener.
-func (h *handOff) Accept() (net.Conn, error) {
-	select {
-	case c := <-h.conns:
-		return c, nil
-	case <-h.done:
-		return nil, net.ErrClosed
-	}
-}
-
-// Close implements net.Listener.
-func (h *handOff) Close() error { return nil }
-
-// Addr implements net.Listener.
-func (h *handOff) Addr() net.Addr { return &net.TCPAddr{} }
-
-// newWeb makes the server; its connections are counted as all others.
-func (p *Proxy) newWeb() *http.Server {
-	s := &http.Server{
-		Handler: p, ReadHeaderTimeout: p.limits.Header, IdleTimeout: p.limits.Idle, MaxHeaderBytes: maxHeader,
-		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug), Protocols: &http.Protocols{},
-		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 250},
-	}
-	s.Protocols.SetHTTP1(true)
-	s.Protocols.SetHTTP2(true)
-	s.Protocols.SetUnencryptedHTTP2(true)
-	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		if begun, ok := c.(*begunConn); ok && begun.secure {
-			return context.WithValue(ctx, secureKey{}, true)
-		}
-		return ctx
-	}
-	s.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateClosed || state == http.StateHijacked {
-			p.users.open.add(-1)
-			p.users.gone()
-		}
-	}
-	return s
-}
-
-// handToWeb leaves a connection to net/http.
-func (p *Proxy) handToWeb(c net.Conn) {
-	select {
-	case p.web.conns <- c:
-	case <-p.web.done:
-		_ = c.Close() // the proxy ends
-		p.users.open.add(-1)
-		p.users.gone()
-	}
-}
-
-// toWeb leaves the connection of a turn to net/http, with what was read of it.
-func (t *turn) toWeb() outcome {
-	c := t.conn
-	rest := bytes.Clone(t.in.b[:t.have])
-	c.within(0)
-	c.proxy.sweeper.remove(c)
-	c.proxy.handToWeb(&begunConn{c.Conn, headThen{rest, c.Conn}, c.RemoteAddr(), c.secure})
-	return passed
-}
-
-// headThen reads what was read before, then on.
-type headThen struct {
-	head []byte
-	conn net.Conn
-}
-
-func (h *headThen) Read(p []byte) (int, error) {
-	if len(h.head) > 0 {
-		n := copy(p, h.head)
-		h.head = h.head[n:]
-		return n, nil
-	}
-	h.head = nil
-	return h.conn.Read(p)
-}
-
-// begunConn is a connection whose beginning was read.
-type begunConn struct {
-	net.Conn
-	from   headThen
-	peer   net.Addr
-	secure bool // it came over TLS, which net/http does not see
-}
-
-// secureKey marks the requests of such a connection.
-type secureKey struct{}
-
-// RemoteAddr is who the connection is from.
-func (c *begunConn) RemoteAddr() net.Addr { return c.peer }
-
-// Read implements net.Conn.
-func (c *begunConn) Read(p []byte) (int, error) { return c.from.Read(p) }
-
-// CloseWrite ends our direction.
-func (c *begunConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return c.Close()
 }
 
 // redirectSecure answers with where the request has to be sent instead.

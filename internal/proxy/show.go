@@ -55,7 +55,7 @@ func (p *Proxy) routed(st noon.RoutingStatus) noon.Routed {
 		e := noon.RoutedEndpoint{EndpointStatus: s}
 		if known := p.endpoints[s.ID]; known != nil {
 			e.Address, e.Drain, e.Avoided = known.Address, known.Drain, known.avoid.Load() > now
-			e.Sick = known.ailment()
+			e.Sick, e.Outlier = known.ailment(), known.outlier()
 		}
 		v.Endpoints = append(v.Endpoints, e)
 	}

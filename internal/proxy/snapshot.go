@@ -25,7 +25,7 @@ type snapshot struct {
 // hostTable is what one host name leads to: the paths of one or more sites.
 type hostTable struct {
 	sites []*siteView
-	paths prefixes[*siteView]
+	paths prefixes[*siteView] // of any revision
 }
 
 func newSnapshot() *snapshot {
@@ -69,6 +69,26 @@ func (s *snapshot) with(before, after *siteView) *snapshot {
 		next.ruled += after.ruled
 	}
 	return next
+}
+
+// add adds a site to a snapshot that is not published yet; it may be nil.
+func (s *snapshot) add(view *siteView) {
+	if view == nil {
+		return
+	}
+	for _, host := range view.hosts {
+		i := s.shard(host)
+		if s.hosts[i] == nil {
+			s.hosts[i] = map[string]*hostTable{}
+		}
+		var sites []*siteView
+		if t := s.hosts[i][host]; t != nil {
+			sites = t.sites
+		}
+		s.put(i, host, append(sites, view))
+	}
+	s.broken += view.broken
+	s.ruled += view.ruled
 }
 
 // put sets what a host leads to.

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"crypto/tls"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -72,14 +71,6 @@ func (t *turn) appendOrigin(b []byte) []byte {
 	return append(b, "\r\n"...)
 }
 
-// serverName is what the user asked for at the handshake.
-func (c *userConn) serverName() string {
-	if s, ok := c.Conn.(*tls.Conn); ok {
-		return s.ConnectionState().ServerName
-	}
-	return ""
-}
-
 // misdirected answers a request on a connection that was begun for another
 // site, whose users need not show who they are (RFC 9110, section 15.5.20).
 func misdirected(w http.ResponseWriter, r *http.Request) {
@@ -136,51 +127,6 @@ func (p *Proxy) lead(site *siteView, a asked) http.HandlerFunc {
 func (t *turn) lead() http.HandlerFunc {
 	return t.proxy.lead(t.target.site, asked{
 		authority: string(t.req.Host), name: t.query.host, target: string(t.req.Target), path: string(t.req.Path), query: string(t.req.Query),
-		secure: t.conn.secure, serverName: t.conn.serverName(), preview: t.query.preview != "", length: t.req.Length,
+		secure: t.conn.secure, serverName: t.conn.name, preview: t.query.preview != "", length: t.req.Length,
 	})
-}
-
-// webRequest tells segments of a request that net/http has read.
-type webRequest struct {
-	*http.Request
-	query   *query
-	cookies []string // as they came: noon's own are taken out
-}
-
-// Header implements rules.Request.
-func (r webRequest) Header(name string) ([]byte, bool) {
-	values := r.Request.Header.Values(name)
-	if name == "cookie" {
-		values = r.cookies
-	}
-	if len(values) == 0 {
-		return nil, false
-	}
-	return []byte(values[0]), true
-}
-
-// Query implements rules.Request.
-func (r webRequest) Query() []byte { return []byte(r.URL.RawQuery) }
-
-// Address implements rules.Request.
-func (r webRequest) Address() netip.Addr { return r.origin().Client }
-
-// origin finds who has sent the request, as far as that is to be believed.
-func (r webRequest) origin() rules.Origin {
-	var peer netip.Addr
-	if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		peer = a.Addr().Unmap()
-	}
-	if r.query.site == nil {
-		return rules.Origin{Client: peer}
-	}
-	return r.query.site.rules.Trusted.Origin(peer, fieldValues(r.Request.Header, "Forwarded"), fieldValues(r.Request.Header, "X-Forwarded-For"))
-}
-
-func fieldValues(h http.Header, name string) [][]byte {
-	var list [][]byte
-	for _, v := range h.Values(name) {
-		list = append(list, []byte(v))
-	}
-	return list
 }

@@ -30,20 +30,20 @@ const (
 // last of its answer. It is lent to connections, so that an idle one is small.
 type turn struct {
 	exchange
+	attempts
 	conn *userConn
 	in   *slab // in.b[:have] was read from the user
 	have int
 	head int // bytes of the request's head
 	end  int // where the request ends in what was read
 
-	req     h1.Request
-	body    requestBody
-	repeat  bool // may be sent again although it was sent
-	renewed bool // was sent again already
-	out     []byte
-	pair    [2][]byte // for one system call
-	vec     net.Buffers
-	host    [256]byte
+	req    h1.Request
+	body   requestBody
+	repeat bool // may be sent again although it was sent
+	out    []byte
+	pair   [2][]byte // for one system call
+	vec    net.Buffers
+	host   [256]byte
 
 	up       *upConn // set under conn.mu
 	ans      *slab   // ans.b[:ansHave] was read from the instance
@@ -71,7 +71,8 @@ type turn struct {
 }
 
 func (t *turn) reset() {
-	t.head, t.end, t.repeat, t.renewed, t.begun = 0, 0, false, false, false
+	t.head, t.end, t.repeat, t.begun = 0, 0, false, false
+	t.attempts = attempts{}
 	t.query, t.target, t.gentle, t.told = query{}, target{}, false, false
 	t.body = requestBody{decoder: t.body.decoder}
 	t.abandoned, t.answered, t.ended, t.holding = false, false, false, nil
@@ -111,9 +112,7 @@ func (t *turn) run() outcome {
 	p.active.add(1)
 	t.enter()
 	how := t.answer()
-	if how != passed {
-		t.settle()
-	}
+	t.settle()
 	t.leave()
 	p.active.add(-1)
 	return how
@@ -211,9 +210,6 @@ func (t *turn) answer() outcome {
 		if handler := t.lead(); handler != nil {
 			return t.serve(handler)
 		}
-		if t.target.route != nil && t.target.route.h2c {
-			return t.toWeb()
-		}
 		t.bound()
 	}
 	defer func() { t.body.spool.drop() }()
@@ -263,40 +259,6 @@ func (t *turn) wasEnded() bool {
 	return t.ended
 }
 
-// forward finds an instance and has it begin its answer: another one if it
-// could not be reached; it waits for one if there is none.
-func (t *turn) forward() error {
-	var tried []*endpoint
-	var limit time.Time
-	for {
-		e, where, snap, v := t.proxy.claim(&t.query, tried)
-		if v == claimed {
-			if len(tried) == 0 && !t.renewed {
-				where.site.state.budget.earn(where.site.traffic.Replay.Budget)
-			}
-			t.take(e, where)
-			err := t.try(e)
-			if err == nil {
-				e.answers()
-				t.answerer = e
-				return nil
-			}
-			t.drop()
-			if !t.another(e, err) {
-				return err
-			}
-			tried = append(tried, e)
-			t.account.retries++
-			continue
-		}
-		t.target.site = where.site
-		if err := t.wait(where, snap, v, &limit, len(tried) > 0); err != nil {
-			return err
-		}
-		tried = nil
-	}
-}
-
 // wait is Proxy.wait; the user's leaving ends it.
 func (t *turn) wait(where target, snap *snapshot, v verdict, limit *time.Time, refused bool) error {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -315,7 +277,7 @@ func (t *turn) wait(where target, snap *snapshot, v verdict, limit *time.Time, r
 // try sends the request to one instance and reads until its final answer has
 // begun.
 func (t *turn) try(e *endpoint) error {
-	up, err := e.pool.get(context.Background(), !t.repeat || t.body.streams())
+	up, err := e.pool.get(t.dialUntil(), !t.repeat || t.body.streams())
 	if err != nil {
 		return err
 	}
@@ -411,28 +373,6 @@ func (t *turn) writePair(w *wire, first, second []byte) (int64, error) {
 	t.pair[0], t.pair[1] = first, second
 	t.vec = t.pair[:]
 	return t.vec.WriteTo(w.Conn)
-}
-
-// another decides whether the request may go to another instance, and notes
-// the failure. The user's own leaving is nobody's failure.
-func (t *turn) another(e *endpoint, err error) bool {
-	if t.stopped() {
-		return false
-	}
-	e.failed.Add(1)
-	var lost *unreachable
-	switch {
-	case errors.As(err, &lost):
-		e.stumbles(false)
-		return true
-	case isTimeout(err) || connectionLost(err):
-		e.stumbles(true)
-	}
-	if t.renewed || !t.repeat || t.body.streams() || !connectionLost(err) || isTimeout(err) {
-		return false
-	}
-	t.renewed = t.target.site.state.budget.spend()
-	return t.renewed
 }
 
 // stopped reports whether the user has left or a drain ends the request.

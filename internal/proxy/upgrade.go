@@ -52,6 +52,7 @@ func (p *Proxy) handOver() {
 	p.draining.Store(true)
 	p.users.closeListeners()
 	p.parts.closeListeners()
+	p.web.leave()
 	_ = p.lock.Close() // the lock itself is held by the successor's copy
 	close(p.over)
 }

@@ -25,7 +25,12 @@ import (
 // startChild runs a proxy in a process of its own.
 func startChild(t *testing.T, dir string, limits proxy.Limits, env ...string) (*running, *exec.Cmd) {
 	t.Helper()
-	c := childConfig{Dir: dir, Listen: []string{freeAddress(t, dir)}, Control: filepath.Join(dir, "p.sock"), Limits: limits}
+	return startChildOn(t, dir, limits, []string{freeAddress(t, dir)}, env...)
+}
+
+func startChildOn(t *testing.T, dir string, limits proxy.Limits, listen []string, env ...string) (*running, *exec.Cmd) {
+	t.Helper()
+	c := childConfig{Dir: dir, Listen: listen, Control: filepath.Join(dir, "p.sock"), Limits: limits}
 	value, err := json.Marshal(c)
 	if err != nil {
 		t.Fatal(err)

@@ -221,7 +221,11 @@ func (t *turn) endUpload() {
 	t.conn.mu.Lock()
 	t.answered = true
 	t.conn.mu.Unlock()
-	limit := time.NewTimer(unreadFor)
+	patience := unreadFor
+	if _, ok := t.conn.Conn.(*stream); ok {
+		patience = 0 // its answer is not lost with what is unread, and comes when the turn is over
+	}
+	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	if half, ok := t.conn.Conn.(interface{ CloseWrite() error }); ok && t.begun {
 		_ = half.CloseWrite() // the user has everything

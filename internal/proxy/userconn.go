@@ -10,11 +10,13 @@ import (
 // expired is the value of userConn.due when its time was over.
 const expired = -1
 
-// userConn is the connection of a user that speaks HTTP/1.1.
+// userConn is the connection of a user that speaks HTTP/1.1, or a stream of
+// HTTP/2, which is one that carries a single request.
 type userConn struct {
 	wire
 	proxy  *Proxy
 	secure bool
+	name   string       // that was asked for at the TLS handshake
 	peer   *net.TCPAddr // who the other side speaks for; nil: for itself
 	from   []byte       // the lines that tell an instance who sent a request
 	hashed uint64       // hash of the address; 0: not known yet
@@ -43,9 +45,13 @@ func (c *userConn) within(d time.Duration) {
 		due = c.proxy.sweeper.clock() + (d + sweepEvery).Milliseconds()
 	}
 	if c.due.Swap(due) == expired {
-		// The wait before ended by itself at the moment its time was over.
+		// The wait before ended by itself at the moment its time was over, or
+		// there is another one.
 		c.mu.Lock()
 		_ = c.SetDeadline(time.Time{}) // closed: the next use tells
+		if t := c.turn; t != nil {
+			t.resume()
+		}
 		c.mu.Unlock()
 	}
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"sync"
@@ -95,6 +96,9 @@ func (p *Proxy) serveOn(conn, below net.Conn, secure bool) {
 		c.peer = told.peer
 		conn, below = told.TCPConn, told.TCPConn
 	}
+	if s, ok := conn.(*tls.Conn); ok {
+		c.name = s.ConnectionState().ServerName
+	}
 	c.init(conn, below, &p.slabs)
 	p.sweeper.add(c)
 	c.serve()
@@ -172,4 +176,5 @@ func (p *Proxy) closeUsers() {
 	close(p.web.done)
 	_ = p.web.server.Close() // what is left is cut
 	p.users.conns.Wait()
+	p.web.telling.Wait()
 }

@@ -152,6 +152,9 @@ func checkEndpoints(r noon.Routing) []error {
 		if n, perr := strconv.Atoi(port); err != nil || perr != nil || host == "" || n < 1 || n > 65535 {
 			errs = append(errs, fmt.Errorf("endpoint %s: address %q is not host:port", e.ID, e.Address))
 		}
+		if e.Drain < 0 || e.Protocol != noon.HTTP1 && e.Protocol != noon.H2C {
+			errs = append(errs, fmt.Errorf("endpoint %s: protocol %q with a drain of %s is not possible", e.ID, e.Protocol, e.Drain))
+		}
 	}
 	return errs
 }

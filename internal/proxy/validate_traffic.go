@@ -53,8 +53,11 @@ func checkTraffic(r noon.Routing) []error {
 			errs = append(errs, fmt.Errorf("replay: path %q does not begin with /", prefix))
 		}
 	}
-	if rep.Memory < 0 || rep.Spool < 0 || rep.Budget < 0 || rep.Budget > 100 {
-		errs = append(errs, fmt.Errorf("replay: memory %d, spool %d and budget %d %% are not possible", rep.Memory, rep.Spool, rep.Budget))
+	if rep.Memory < 0 || rep.Spool < 0 || rep.Budget < 0 || rep.Budget > 100 || rep.After < 0 {
+		errs = append(errs, fmt.Errorf("replay: memory %d, spool %d, budget %d %% and after %s are not possible", rep.Memory, rep.Spool, rep.Budget, rep.After))
+	}
+	if o := r.Traffic.Outliers; min(o.Row, o.Above, o.Answers, o.Most) < 0 || max(o.Above, o.Most) > 100 || o.Time < 0 {
+		errs = append(errs, fmt.Errorf("outliers: row %d, above %d %%, answers %d, most %d %% and time %s are not possible", o.Row, o.Above, o.Answers, o.Most, o.Time))
 	}
 	return append(errs, checkHealth(r.Traffic.Health)...)
 }

@@ -86,6 +86,22 @@ func second(t *testing.T) noon.Plan {
 	})
 }
 
+// versioned is the plan that replaces r1 by r2, which brings changes of a
+// database that noon migrates.
+func versioned(t *testing.T) noon.Plan {
+	t.Helper()
+	before, app := first(t), shop(t)
+	app.Stores = []noon.Store{{Name: "db", Kind: "postgres", Coexistence: noon.Versioned, URL: "DATABASE_URL", Migrations: "migrations"}}
+	return plan(t, planner.Input{
+		Kind: noon.PlanDeploy, Site: production, To: r2,
+		Current: before.States[len(before.States)-1],
+		Apps:    map[noon.Revision]noon.App{r1: app, r2: app},
+		Brings: map[string][]noon.Brought{"db": {
+			{Name: "0004_notes"}, {Name: "0005_split_name", Contracts: true, Loses: []string{"column customers.name"}},
+		}},
+	})
+}
+
 // back is the plan of a rollback to r1 while it is warm.
 func back(t *testing.T) noon.Plan {
 	t.Helper()

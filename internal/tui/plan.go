@@ -179,6 +179,8 @@ func needText(n noon.Need) string {
 		return gateText(*n.Gate)
 	case n.Fact != nil:
 		return factText(*n.Fact)
+	case n.Data != nil:
+		return dataText(*n.Data)
 	case n.Check != nil:
 		return checkText(*n.Check)
 	}
@@ -194,6 +196,20 @@ func factText(f noon.Fact) string {
 		text += ", never twice"
 	}
 	return text
+}
+
+func dataText(d noon.Data) string {
+	release := noon.ReleaseName(d.Revision.Release)
+	text := d.Name()
+	switch d.Phase {
+	case noon.DataAdmitted:
+		text += ": " + release + " may use it, as it is"
+	case noon.DataBoth:
+		text += ": then it serves both releases"
+	case noon.DataAlone:
+		text += ": then it serves " + release + " alone"
+	}
+	return Clean(text)
 }
 
 func checkText(c noon.Check) string {

@@ -240,6 +240,10 @@ func (p Page) endpointRows(list []noon.RoutedEndpoint) [][]string {
 			state = p.warn("finishing")
 		case e.Avoided:
 			state = p.bad("avoided")
+		case e.Sick != "":
+			state = p.bad("sick")
+		case e.Outlier != "":
+			state = p.bad("left out")
 		}
 		failed := strconv.FormatInt(e.Failed, 10)
 		if e.Failed > 0 {

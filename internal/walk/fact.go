@@ -32,8 +32,12 @@ func (r *run) fact(ctx context.Context, f noon.Fact) error {
 		if r.d.Resolved[id] == noon.RunAgain {
 			continue
 		}
+		before := r.schema(ctx, f)
 		exit, output, err := r.task(ctx, id, f)
 		if err != nil {
+			return err
+		}
+		if err := r.seeSchema(ctx, f, before); err != nil {
 			return err
 		}
 		if exit.OK() {
@@ -151,4 +155,34 @@ func tail(lines []string) string {
 		lines = lines[len(lines)-5:]
 	}
 	return strings.Join(lines, "\n")
+}
+
+// schema looks what the store of a migration is made of. That it can not be
+// looked into keeps nobody from migrating it.
+func (r *run) schema(ctx context.Context, f noon.Fact) noon.Schema {
+	if r.Schema == nil || f.Store == "" {
+		return nil
+	}
+	s, err := r.Schema(ctx, r.d.Site, f.Revision, f.Store)
+	if err != nil {
+		r.Log.Warn("the schema can not be looked at", "deployment", r.d.ID, "store", f.Store, "err", err)
+	}
+	return s
+}
+
+// seeSchema records what a migration has changed, as far as it was seen from
+// its beginning.
+func (r *run) seeSchema(ctx context.Context, f noon.Fact, before noon.Schema) error {
+	if before == nil {
+		return nil
+	}
+	after := r.schema(ctx, f)
+	if after == nil {
+		return nil
+	}
+	changes := before.Difference(after)
+	if len(changes) == 0 {
+		changes = []string{"nothing has changed"}
+	}
+	return r.record(ctx, noon.Seen, "schema "+f.Store, strings.Join(changes, "\n"))
 }

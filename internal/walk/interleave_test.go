@@ -59,7 +59,11 @@ func newSchedule(t *testing.T, seed uint64) *schedule {
 		}
 	}
 	behaviors[2+rng.IntN(3)] = world.Behavior{ReadyAfter: 18 * time.Second, TaskTakes: 10 * time.Second} // the slow one
-	return &schedule{sim: newSim(t, behaviors), rng: rng, next: 1}
+	var change []func(*noon.App)
+	if rng.IntN(2) == 0 {
+		change = append(change, migrated)
+	}
+	return &schedule{sim: newSim(t, behaviors, change...), rng: rng, next: 1}
 }
 
 func (s *schedule) run() {

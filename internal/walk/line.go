@@ -185,6 +185,8 @@ func (l *Line) step(ctx context.Context, epoch int64) (time.Duration, error) {
 	switch {
 	case warm != nil && warm.At == len(warm.Plan.States)-1:
 		return 0, l.walk(ctx, *warm, epoch) // a crash came while it was being contracted
+	case warm != nil && queued != nil && endsWarmth(*warm, *queued):
+		return 0, l.walk(ctx, *warm, epoch)
 	case queued != nil:
 		return 0, l.start(ctx, *queued, epoch)
 	case warm != nil:
@@ -241,6 +243,15 @@ func (l *Line) drop(ctx context.Context, d noon.Deployment, to noon.Status, why 
 		return fmt.Errorf("drop %s: %w", d.Name(), err)
 	}
 	return l.Desk.Ended(ctx, d, epoch)
+}
+
+// endsWarmth reports whether a warm deployment has to be completed before the
+// next one begins: a store serves two releases at a time, and the next one
+// brings a third. Whoever goes back to what is warm does not.
+func endsWarmth(warm, next noon.Deployment) bool {
+	last := warm.Plan.States[len(warm.Plan.States)-1]
+	holdsData := slices.ContainsFunc(last.Leave, func(n noon.Need) bool { return n.Data != nil })
+	return holdsData && next.WantAbort == "" && next.Plan.To != warm.Plan.From
 }
 
 // overtaken reports whether a newer deployment has succeeded. One that is under

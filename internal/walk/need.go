@@ -23,6 +23,8 @@ func (r *run) meet(ctx context.Context, i int, needs []noon.Need) error {
 			err = r.gate(ctx, i, *n.Gate)
 		case n.Fact != nil:
 			err = r.fact(ctx, *n.Fact)
+		case n.Data != nil:
+			err = r.data(ctx, *n.Data)
 		case n.Check != nil:
 			err = r.check(ctx, *n.Check)
 		}
@@ -118,7 +120,7 @@ func (r *run) ready(ctx context.Context, limit time.Duration) error {
 	})
 	if errors.Is(err, errLimit) {
 		return errBack("make ready", noon.ReleaseName(r.d.Plan.To.Release),
-			"Users are still on the release before. `noon logs` has the output of the instance; `ready:` in noon.yaml has the probe and its timeout.",
+			r.users()+" `noon logs` has the output of the instance; `ready:` in noon.yaml has the probe and its timeout.",
 			fmt.Errorf("not ready within %s: %s", limit, strings.Join(short, "; ")))
 	}
 	return err
@@ -140,7 +142,7 @@ func (r *run) unready(seen noon.Observed, host string) ([]string, error) {
 				continue
 			}
 			if inst.CrashLoop {
-				return nil, crashLoop(inst)
+				return nil, r.crashLoop(inst)
 			}
 			if inst.Phase == noon.Ready {
 				ready++
@@ -169,7 +171,15 @@ func unreadyText(place noon.Placement, ready int, last noon.Instance, problem *n
 	return text
 }
 
-func crashLoop(inst noon.Instance) error {
+// users tells where they are while a new release does not hold.
+func (r *run) users() string {
+	if r.d.Plan.From.IsZero() {
+		return "There was no release before it: nobody was sent anywhere."
+	}
+	return "Users are still on the release before."
+}
+
+func (r *run) crashLoop(inst noon.Instance) error {
 	reason := "it keeps exiting"
 	if inst.Exit != nil {
 		reason += ": " + inst.Exit.Reason
@@ -178,7 +188,7 @@ func crashLoop(inst noon.Instance) error {
 		reason += "; its last lines:\n  " + strings.Join(inst.LastLines, "\n  ")
 	}
 	return errBack("start", inst.Service+" of "+noon.ReleaseName(inst.Revision.Release),
-		"Users are still on the release before. `noon logs` has the whole output.", errors.New(reason))
+		r.users()+" `noon logs` has the whole output.", errors.New(reason))
 }
 
 // smoke sends one request through the preview route.

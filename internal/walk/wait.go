@@ -22,6 +22,12 @@ var errLimit = errors.New("time limit")
 // host or proxy that can not be reached is waited for; any other error ends
 // the wait. On the way forward a request to abort does too.
 func (r *run) until(ctx context.Context, what string, limit time.Duration, cond func(context.Context) (bool, error)) error {
+	return r.untilTelling(ctx, func() string { return what }, limit, cond)
+}
+
+// untilTelling is until for a wait that people can follow: what is asked at
+// every look.
+func (r *run) untilTelling(ctx context.Context, what func() string, limit time.Duration, cond func(context.Context) (bool, error)) error {
 	start, pause := time.Now(), lookSoon
 	for {
 		held, err := cond(ctx)
@@ -39,9 +45,9 @@ func (r *run) until(ctx context.Context, what string, limit time.Duration, cond 
 			return err
 		}
 		if limit > 0 && time.Since(start) >= limit {
-			return turnBackError{limitError(what, limit, err)}
+			return turnBackError{limitError(what(), limit, err)}
 		}
-		r.tell(what)
+		r.tell(what())
 		if err := sleep(ctx, pause); err != nil {
 			return err
 		}

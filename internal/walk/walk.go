@@ -49,17 +49,22 @@ type Journal interface {
 	NextGeneration(ctx context.Context, site noon.Site, epoch int64) (int64, error)
 }
 
-// Walker walks deployments. All fields but Faults, Waiting and Halt are
-// required.
+// Walker walks deployments. All fields but Faults, Waiting, Halt and Schema are
+// required; Data is where a plan has stores that noon migrates itself.
 type Walker struct {
 	Journal  Journal
 	Catalog  Catalog
 	Host     func(name string) (Host, error)
 	Smoke    func(ctx context.Context, site noon.Site, preview string, s noon.Smoke) error
 	JobsBusy func(ctx context.Context, site noon.Site) (int, error) // scheduled jobs that run now
-	Log      *slog.Logger
-	Faults   *fault.Points
-	Waiting  func(deployment int64, what string) // told what is being waited for
+	// Data takes a store to a phase and tells how far it is. Called again after
+	// a crash, it goes on; where the store is there already, it changes nothing.
+	Data func(ctx context.Context, task noon.DataTask, progress func(string)) error
+	// Schema looks what a store is made of; none if it can not be looked into.
+	Schema  func(ctx context.Context, site noon.Site, r noon.Revision, store string) (noon.Schema, error)
+	Log     *slog.Logger
+	Faults  *fault.Points
+	Waiting func(deployment int64, what string) // told what is being waited for
 	// Halt is what people have asked for that keeps users from a site.
 	Halt func(ctx context.Context, site noon.Site) (noon.Halt, error)
 }
@@ -198,6 +203,9 @@ func (r *run) contract(ctx context.Context) error {
 	if err := r.settle(ctx); err != nil {
 		return err
 	}
+	if err := r.meet(ctx, r.d.At, r.state().Leave); err != nil {
+		return err
+	}
 	return r.move(ctx, noon.Succeeded, "")
 }
 
@@ -213,6 +221,9 @@ func (r *run) goBack(ctx context.Context) error {
 		}
 	}
 	if err := r.settle(ctx); err != nil {
+		return err
+	}
+	if err := r.withdraw(ctx); err != nil {
 		return err
 	}
 	r.afterFailure(ctx)

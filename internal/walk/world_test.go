@@ -55,8 +55,30 @@ type sim struct {
 	t     *testing.T
 	book  *world.Book
 	host  *world.Host
+	store *world.Store // of apps that noon migrates
 	smoke func(noon.Smoke) error
 	wg    sync.WaitGroup
+
+	mu    sync.Mutex
+	waits map[int64]string
+}
+
+// schema has a column more for each migration that was started.
+func (s *sim) schema() noon.Schema {
+	schema := noon.Schema{"table users": ""}
+	for _, id := range s.host.Tasks() {
+		if strings.Contains(id, "migrate") {
+			schema["column users."+id] = "text"
+		}
+	}
+	return schema
+}
+
+// waiting is what people see that a deployment waits for.
+func (s *sim) waiting(id int64) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waits[id]
 }
 
 func newSim(t *testing.T, behaviors map[int]world.Behavior, change ...func(*noon.App)) *sim {
@@ -65,7 +87,10 @@ func newSim(t *testing.T, behaviors map[int]world.Behavior, change ...func(*noon
 	for n := 1; n <= 9; n++ {
 		apps[n] = shopApp(change...)
 	}
-	s := &sim{t: t, book: world.NewBook(apps), host: world.NewHost(noon.LocalHost, behaviors)}
+	s := &sim{t: t, book: world.NewBook(apps), host: world.NewHost(noon.LocalHost, behaviors), store: &world.Store{Takes: time.Second}, waits: map[int64]string{}}
+	if apps[1].Stores[0].Migrations != "" {
+		s.host.Store = s.store
+	}
 	s.host.MustServe = func() bool {
 		return slices.ContainsFunc(s.book.All(), func(d noon.Deployment) bool { return d.Status.Good() })
 	}
@@ -89,6 +114,14 @@ func (s *sim) startWith(faults *fault.Points, halt func(context.Context, noon.Si
 		Walker: &walk.Walker{
 			Journal: s.book, Catalog: s.book, Log: slog.New(slog.DiscardHandler), Faults: faults, Halt: halt,
 			Host: func(string) (walk.Host, error) { return s.host, nil },
+			Schema: func(context.Context, noon.Site, noon.Revision, string) (noon.Schema, error) {
+				return s.schema(), nil
+			},
+			Waiting: func(id int64, what string) {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.waits[id] = what
+			},
 			Smoke: func(_ context.Context, _ noon.Site, preview string, check noon.Smoke) error {
 				if !strings.HasPrefix(preview, "preview-") {
 					return errors.New("no preview token")
@@ -99,6 +132,9 @@ func (s *sim) startWith(faults *fault.Points, halt func(context.Context, noon.Si
 				return nil
 			},
 			JobsBusy: func(context.Context, noon.Site) (int, error) { return 0, nil },
+			Data: func(ctx context.Context, task noon.DataTask, progress func(string)) error {
+				return s.store.Reach(ctx, s.host, task, progress)
+			},
 		},
 		Desk: s.book, Site: shop, Holder: "test", Wake: make(chan struct{}, 1),
 	}
@@ -149,8 +185,8 @@ func (s *sim) rest(id int64) noon.Deployment {
 // settled fails unless the host holds exactly what the newest deployment says.
 func (s *sim) settled() {
 	s.t.Helper()
-	for _, problem := range s.host.Broken() {
-		s.t.Errorf("host: %s", problem)
+	for _, problem := range append(s.host.Broken(), s.store.Broken()...) {
+		s.t.Error(problem)
 	}
 	want := s.book.Current(shop)
 	got := s.host.Desired()

@@ -34,6 +34,7 @@ type Host struct {
 	Name      string
 	Behaviors map[int]Behavior // by release number
 	MustServe func() bool      // whether somebody has to serve users; nil: no
+	Store     *Store           // that every instance uses; nil: none
 
 	mu        sync.Mutex
 	desired   noon.Desired
@@ -121,11 +122,29 @@ func (h *Host) Apply(_ context.Context, d noon.Desired) error {
 	return nil
 }
 
+// up lists the revisions that have an instance.
+func (h *Host) up() []noon.Revision {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	seen := map[noon.Revision]bool{}
+	var list []noon.Revision
+	for _, i := range h.instances {
+		if !seen[i.revision] {
+			seen[i.revision] = true
+			list = append(list, i.revision)
+		}
+	}
+	return list
+}
+
 // inspect notes a snapshot that no walker may ever ask for.
 func (h *Host) inspect(d noon.Desired) {
 	total := 0
 	for _, r := range d.Revisions {
 		total += r.Share
+		if h.Store != nil && len(r.Instances) > 0 && !h.Store.Serves(r.Revision) {
+			h.broken = append(h.broken, fmt.Sprintf("%s is up in %s and its store does not serve it", r.Revision, d.Fence))
+		}
 		if r.Share > 0 && !h.servable(r) {
 			h.broken = append(h.broken, fmt.Sprintf("%s gets users in %s without an instance that was ready", r.Revision, d.Fence))
 		}

@@ -2,6 +2,8 @@ package change
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +26,12 @@ type File struct {
 // maxFile bounds a file: operations are written by people.
 const maxFile = 1 << 20
 
+// Sum identifies the content of a file: its SHA-256 in hexadecimal digits.
+func Sum(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
 // Read reads files, in their order, into one set. Errors name the file and the
 // line and are of kind Invalid.
 func Read(files ...File) (Set, error) {
@@ -32,6 +40,7 @@ func Read(files ...File) (Set, error) {
 		if err := set.read(f); err != nil {
 			return Set{}, err
 		}
+		set.Files = append(set.Files, Source{Name: f.Name, Sum: Sum(f.Data)})
 	}
 	return set, set.check()
 }

@@ -2,7 +2,14 @@ package change
 
 // Set is everything that one release changes, in its order.
 type Set struct {
+	Files      []Source    `json:"files,omitempty"`
 	Operations []Operation `json:"operations"`
+}
+
+// Source is a file that a set was read from.
+type Source struct {
+	Name string `json:"name"`
+	Sum  string `json:"sum"` // Sum of its content
 }
 
 // Operation is one change; exactly one of its pointers is set.

@@ -243,8 +243,10 @@ func (m *model) refer(t *table, k *foreignKey) []Stage {
 func (m *model) probe() []string {
 	const schema = "noon_probe"
 	list := []string{"create schema " + schema}
-	for _, t := range m.tables {
+	for _, t := range m.tables { // first: expressions about other tables may look into them
 		list = append(list, t.create...)
+	}
+	for _, t := range m.tables {
 		if !t.adds() && len(t.groups) == 0 {
 			continue
 		}

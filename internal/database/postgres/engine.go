@@ -138,7 +138,7 @@ func (e *Engine) Plan(ctx context.Context, set change.Set) (Plan, error) {
 	}
 	from := 0
 	for _, v := range list {
-		if v.State != stateContracted {
+		if v.State != StateContracted {
 			return Plan{}, &noon.Error{Kind: noon.Conflict, Op: "plan schema change", Subject: versionSchema(e.c.App, v.Number), Err: fmt.Errorf("it is %s", v.State), Hint: "Contract or withdraw it first."}
 		}
 		from = v.Number

@@ -28,9 +28,9 @@ create table if not exists noon.role (
 
 // The states of a version.
 const (
-	stateExpanding  = "expanding"
-	stateExpanded   = "expanded"
-	stateContracted = "contracted"
+	StateExpanding  = "expanding"
+	StateExpanded   = "expanded"
+	StateContracted = "contracted"
 )
 
 // Version is one version of the schema as the journal has it.
@@ -98,7 +98,7 @@ func begin(ctx context.Context, db database, p Plan) error {
 	if err != nil {
 		return fmt.Errorf("encode the plan: %w", err)
 	}
-	_, err = db.Exec(ctx, "insert into noon.version (app, version, state, plan) values ($1, $2, $3, $4)", p.App, p.To, stateExpanding, text)
+	_, err = db.Exec(ctx, "insert into noon.version (app, version, state, plan) values ($1, $2, $3, $4)", p.App, p.To, StateExpanding, text)
 	return err
 }
 

@@ -107,7 +107,7 @@ func (r *run) find(ctx context.Context) (string, error) {
 			r.plan = v.Plan
 			return v.State, nil
 		}
-		if v.State != stateContracted && r.order.Phase != Withdrawn {
+		if v.State != StateContracted && r.order.Phase != Withdrawn {
 			return "", r.conflict(versionSchema(r.e.c.App, v.Number), fmt.Errorf("it is %s", v.State), "Contract or withdraw it first.")
 		}
 		newest = v.Number
@@ -132,14 +132,14 @@ func (r *run) conflict(subject string, err error, hint string) error {
 
 // there reports whether nothing is left to do.
 func (r *run) there(state string) bool {
-	return r.order.Phase == Withdrawn && state == "" || r.order.Phase == Expanded && state == stateExpanded
+	return r.order.Phase == Withdrawn && state == "" || r.order.Phase == Expanded && state == StateExpanded
 }
 
 func (r *run) reach(ctx context.Context, state string) error {
 	switch {
-	case r.order.Phase == Expanded && state == stateContracted, r.order.Phase == Withdrawn && state == stateContracted:
+	case r.order.Phase == Expanded && state == StateContracted, r.order.Phase == Withdrawn && state == StateContracted:
 		return &noon.Error{Kind: noon.Conflict, Op: "change schema", Subject: r.plan.name(), Err: errors.New("it is contracted: the old form is gone"), Hint: r.lost()}
-	case r.order.Phase == Contracted && state != stateExpanded && state != stateContracted:
+	case r.order.Phase == Contracted && state != StateExpanded && state != StateContracted:
 		return r.conflict(r.plan.name(), errors.New("it is not expanded"), "Take it to the phase expanded first.")
 	case r.order.Phase == Expanded:
 		return r.expand(ctx)
@@ -162,13 +162,13 @@ func (r *run) expand(ctx context.Context) error {
 	if err := r.stages(ctx, Expanded, r.plan.Expand); err != nil {
 		return err
 	}
-	return explain("finish the expansion", r.plan.name(), setState(ctx, r.conn, r.plan, stateExpanded))
+	return explain("finish the expansion", r.plan.name(), setState(ctx, r.conn, r.plan, StateExpanded))
 }
 
 // contract proves before it changes: when somebody still uses the old version,
 // or what the plan relies on has changed, nothing is.
 func (r *run) contract(ctx context.Context, state string) error {
-	if state == stateExpanded {
+	if state == StateExpanded {
 		if err := r.unchanged(ctx); err != nil {
 			return err
 		}
@@ -177,7 +177,7 @@ func (r *run) contract(ctx context.Context, state string) error {
 		}
 	}
 	rest := r.plan.Contract
-	if state == stateContracted { // there is nothing to prove any more
+	if state == StateContracted { // there is nothing to prove any more
 		rest = slices.DeleteFunc(slices.Clone(rest), func(s Stage) bool { return s.Kind == Proof })
 	}
 	return r.stages(ctx, Contracted, rest)

@@ -47,18 +47,23 @@ func (e *Engine) Role(ctx context.Context, release string, version int, password
 	return name, explain("make role", name, err)
 }
 
-// roleName names the role of a release. Roles belong to the server, not to a
-// database, so that of a database with another name than the app is in it.
+// RoleName names the role of a release of an app in a database, in at most 63
+// bytes. Roles belong to the server, not to a database, so that a database with
+// another name than the app is in it.
+func RoleName(app, release, database string) string {
+	name := app + "_" + release
+	if database != app {
+		name += "_" + database
+	}
+	return fit(name)
+}
+
 func (e *Engine) roleName(release string) (string, error) {
 	config, err := pgx.ParseConfig(e.c.URL)
 	if err != nil {
 		return "", fmt.Errorf("read the address: %w", err)
 	}
-	name := e.c.App + "_" + release
-	if config.Database != e.c.App {
-		name += "_" + config.Database
-	}
-	return fit(name), nil
+	return RoleName(e.c.App, release, config.Database), nil
 }
 
 // mayCreateRoles names the rights that are missing. From version 16 on who makes
@@ -141,7 +146,7 @@ func (e *Engine) ensureRole(ctx context.Context, tx pgx.Tx, name, release string
 		return err
 	}
 	for _, v := range all {
-		if v.State != stateContracted {
+		if v.State != StateContracted {
 			return e.roles(ctx, tx, v.Plan)
 		}
 	}
@@ -267,7 +272,7 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 			}
 		}
 	}
-	if n := len(s.Versions); n > 0 && s.Versions[n-1].State != stateContracted {
+	if n := len(s.Versions); n > 0 && s.Versions[n-1].State != StateContracted {
 		s.Losses, err = losses(ctx, conn, s.Versions[n-1].Plan)
 	}
 	return s, err

@@ -120,7 +120,7 @@ func (r *run) epilogue(ctx context.Context, tx pgx.Tx, phase Phase, s Stage) err
 	case phase == Withdrawn:
 		return forget(ctx, tx, r.plan)
 	case s.Name == "contract":
-		if err := setState(ctx, tx, r.plan, stateContracted); err != nil {
+		if err := setState(ctx, tx, r.plan, StateContracted); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,80 @@
+package daemon
+
+import (
+	"context"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/database/change"
+	"github.com/noon-deploy/noon/internal/database/postgres"
+)
+
+// operations tells what the declared operations of a store do.
+func (m migrated) operations() ([]noon.Brought, error) {
+	var list []noon.Brought
+	for _, name := range m.names() {
+		set, err := m.changes(name)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, noon.Brought{
+			Name: strings.TrimSuffix(name, path.Ext(name)), Contracts: slices.ContainsFunc(set.Operations, replaces), Loses: set.Irreversible(),
+		})
+	}
+	return list, nil
+}
+
+// replaces reports whether a release that does not know of an operation can
+// not use the database once it is completed.
+func replaces(op change.Operation) bool {
+	return op.CreateTable == nil && op.AddColumn == nil && op.CreateIndex == nil && op.DropIndex == nil && op.AddEnumValue == nil && op.ReplicaIdentity == nil
+}
+
+// changes reads files of the store, in the order of their names.
+func (m migrated) changes(names ...string) (change.Set, error) {
+	files := make([]change.File, 0, len(names))
+	for _, name := range names {
+		files = append(files, change.File{Name: name, Data: []byte(m.files[name])})
+	}
+	return change.Read(files...)
+}
+
+// checkVersioned looks whether the operations of a store can be carried out
+// where it is.
+func (d *databases) checkVersioned(ctx context.Context, m migrated) error {
+	v, err := d.versioning(ctx, m)
+	if err != nil {
+		return err
+	}
+	_, err = v.pending()
+	return err
+}
+
+// versioning reads how far a versioned store is.
+func (d *databases) versioning(ctx context.Context, m migrated) (*versioning, error) {
+	engine, err := postgres.Open(ctx, postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Wait: true, Log: d.log, Fault: d.faults})
+	if err != nil {
+		return nil, err
+	}
+	v := &versioning{engine: engine, store: m, password: d.catalog.rolePassword(m.site, m.Name, m.release)}
+	return v, v.look(ctx)
+}
+
+// versioned is a task on a store with a view for each release.
+func (d *databases) versioned(ctx context.Context, task noon.DataTask, m migrated, left *migrated, progress func(string)) error {
+	v, err := d.versioning(ctx, m)
+	if err != nil {
+		return err
+	}
+	v.left, v.progress = left, progress
+	switch task.Phase {
+	case noon.DataAdmitted:
+		return v.admit(ctx)
+	case noon.DataBoth:
+		return v.both(ctx)
+	default:
+		return v.alone(ctx)
+	}
+}

@@ -1,0 +1,238 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/database/change"
+	"github.com/noon-deploy/noon/internal/database/postgres"
+)
+
+// versioning is one task on a versioned store. What was done is in the journal
+// of the database itself, with the names and sums of the files; it is compared
+// with those of the release each time.
+type versioning struct {
+	engine *postgres.Engine
+	store  migrated
+	left   *migrated // nil: no other release
+	postgres.Status
+	password string // of the release's role
+	progress func(string)
+}
+
+// active is the version that is being worked on or served beside the one
+// before, nil if there is none.
+func (v *versioning) active() *postgres.Version {
+	for i := range v.Versions {
+		if v.Versions[i].State != postgres.StateContracted {
+			return &v.Versions[i]
+		}
+	}
+	return nil
+}
+
+// inForce is the newest version that is complete; 0 are the tables themselves.
+func (v *versioning) inForce() int {
+	number := 0
+	for _, version := range v.Versions {
+		if version.State == postgres.StateContracted {
+			number = max(number, version.Number)
+		}
+	}
+	return number
+}
+
+// pending are the files of the release that no complete version has, in order.
+// A file that was applied and is another one now is refused.
+func (v *versioning) pending() ([]string, error) {
+	applied := map[string]string{}
+	for _, version := range v.Versions {
+		if version.State == postgres.StateContracted {
+			for _, f := range version.Plan.Set.Files {
+				applied[f.Name] = f.Sum
+			}
+		}
+	}
+	var list []string
+	for _, name := range v.store.names() {
+		sum, done := applied[name]
+		if !done {
+			list = append(list, name)
+			continue
+		}
+		if now := change.Sum([]byte(v.store.files[name])); now != sum {
+			return nil, &noon.Error{
+				Kind: noon.Conflict, Op: "change " + v.store.Name, Subject: name,
+				Err:  fmt.Errorf("it was applied with another content (%.12s, now %.12s)", sum, now),
+				Hint: "Nothing was changed. Restore the file as it was, and write what shall change into a new one.",
+			}
+		}
+	}
+	return list, nil
+}
+
+// plan computes how the release's files are carried out.
+func (v *versioning) plan(ctx context.Context, files []string) (postgres.Plan, error) {
+	set, err := v.store.changes(files...)
+	if err != nil {
+		return postgres.Plan{}, err
+	}
+	return v.engine.Plan(ctx, set)
+}
+
+// both has the store serve the release and the one before it.
+func (v *versioning) both(ctx context.Context) error {
+	files, err := v.pending()
+	if err != nil {
+		return err
+	}
+	number := v.inForce()
+	if active := v.active(); active != nil && slices.Equal(names(*active), files) {
+		number = active.Number
+		err = v.reach(ctx, postgres.Order{Version: number, Phase: postgres.Expanded})
+	} else if number, err = v.next(ctx, active, files); err != nil {
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	return v.admitTo(ctx, number)
+}
+
+// next expands a version for files, after one that nobody needs is out of the
+// way. It returns the number of the version to use.
+func (v *versioning) next(ctx context.Context, active *postgres.Version, files []string) (int, error) {
+	if active != nil {
+		if v.left != nil && contains(v.left.names(), names(*active)) {
+			return 0, &noon.Error{
+				Kind: noon.Conflict, Op: "change " + v.store.Name, Subject: strings.Join(names(*active), ", "),
+				Err:  fmt.Errorf("it is not complete yet, and the release before needs it"),
+				Hint: "Nothing was changed. `noon status` tells what its completion waits for.",
+			}
+		}
+		if err := v.reach(ctx, postgres.Order{Version: active.Number, Phase: postgres.Withdrawn}); err != nil {
+			return 0, err
+		}
+	}
+	if len(files) == 0 {
+		return v.inForce(), nil
+	}
+	plan, err := v.plan(ctx, files)
+	if err != nil {
+		return 0, err
+	}
+	return plan.To, v.reach(ctx, postgres.Order{Plan: &plan, Phase: postgres.Expanded})
+}
+
+// alone has the store serve the release only: what it brought is completed,
+// what only another one brought is withdrawn.
+func (v *versioning) alone(ctx context.Context) error {
+	files, err := v.pending()
+	if err != nil {
+		return err
+	}
+	active := v.active()
+	switch {
+	case active != nil && slices.Equal(names(*active), files):
+		err = v.reach(ctx, postgres.Order{Version: active.Number, Phase: postgres.Contracted})
+	case active != nil:
+		err = v.reach(ctx, postgres.Order{Version: active.Number, Phase: postgres.Withdrawn})
+	case v.left == nil:
+		err = v.first(ctx, files)
+	}
+	if err != nil {
+		return err
+	}
+	if err := v.look(ctx); err != nil {
+		return err
+	}
+	if err := v.admitTo(ctx, v.inForce()); err != nil {
+		return err
+	}
+	return v.dismiss(ctx)
+}
+
+// look reads what the database's own journal says.
+func (v *versioning) look(ctx context.Context) (err error) {
+	v.Status, err = v.engine.Status(ctx)
+	return err
+}
+
+// dismiss takes from all other releases the way in.
+func (v *versioning) dismiss(ctx context.Context) error {
+	for _, r := range v.Roles {
+		if r.Release == v.store.release {
+			continue
+		}
+		if err := v.engine.DropRole(ctx, r.Release); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// first builds the schema for a release that is the first: file by file, as if
+// each had been a release.
+func (v *versioning) first(ctx context.Context, files []string) error {
+	for _, name := range files {
+		plan, err := v.plan(ctx, []string{name})
+		if err != nil {
+			return err
+		}
+		for _, phase := range []postgres.Phase{postgres.Expanded, postgres.Contracted} {
+			if err := v.reach(ctx, postgres.Order{Plan: &plan, Version: plan.To, Phase: phase, Unchecked: true}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (v *versioning) admit(ctx context.Context) error { return v.admitTo(ctx, v.inForce()) }
+
+// admitTo makes the release's role, and has it see a version.
+func (v *versioning) admitTo(ctx context.Context, number int) error {
+	_, err := v.engine.Role(ctx, v.store.release, number, v.password)
+	return err
+}
+
+func (v *versioning) reach(ctx context.Context, o postgres.Order) error {
+	return v.engine.Reach(ctx, o, func(p postgres.Progress) { v.progress(schemaProgress(p)) })
+}
+
+func schemaProgress(p postgres.Progress) string {
+	text := p.Stage
+	switch {
+	case p.Paused != "":
+		text += ", pauses: " + p.Paused
+	case p.Rows > 0:
+		text += fmt.Sprintf(", %d of about %d rows", p.Filled, p.Rows)
+	case p.Filled > 0:
+		text += fmt.Sprintf(", %d rows", p.Filled)
+	}
+	if p.Try > 1 {
+		text += fmt.Sprintf(", try %d", p.Try)
+	}
+	if len(p.Blockers) > 0 {
+		b := p.Blockers[0]
+		text += fmt.Sprintf(", waits for process %d of %s (%s)", b.PID, b.User, b.State)
+	}
+	return text
+}
+
+// names are the files that a version was made of.
+func names(v postgres.Version) []string {
+	list := make([]string, 0, len(v.Plan.Set.Files))
+	for _, f := range v.Plan.Set.Files {
+		list = append(list, f.Name)
+	}
+	return list
+}
+
+// contains reports whether all of some are among many.
+func contains(many, some []string) bool {
+	return !slices.ContainsFunc(some, func(s string) bool { return !slices.Contains(many, s) })
+}

@@ -1,0 +1,174 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/database/dbtest"
+)
+
+// shopDB is a versioned store on a real server, as releases of a shop use it.
+type shopDB struct {
+	t     *testing.T
+	d     *databases
+	owner string // address
+	files map[string]string
+}
+
+func newShopDB(t *testing.T) *shopDB {
+	t.Helper()
+	ctx := t.Context()
+	server, err := dbtest.Postgres(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s := &shopDB{t: t, files: map[string]string{}, d: &databases{catalog: &catalog{key: []byte("key")}, log: slog.New(slog.DiscardHandler)}}
+	s.exec(server.PostgresURL("postgres"), "create role owner login createrole password 'o'")
+	s.exec(server.PostgresURL("postgres"), "create database shop owner owner")
+	s.exec(server.PostgresURL("shop"), "alter schema public owner to owner")
+	u, err := url.Parse(server.PostgresURL("shop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword("owner", "o")
+	s.owner = u.String()
+	return s
+}
+
+func (s *shopDB) exec(address, text string) {
+	s.t.Helper()
+	if _, err := s.try(address, text); err != nil {
+		s.t.Fatalf("%s: %v", text, err)
+	}
+}
+
+// try runs statements and returns the first value of the last one.
+func (s *shopDB) try(address, text string) (string, error) {
+	ctx := s.t.Context()
+	conn, err := pgx.Connect(ctx, address)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // the test has its answer
+	results, err := conn.PgConn().Exec(ctx, text).ReadAll()
+	if err != nil || len(results) == 0 || len(results[len(results)-1].Rows) == 0 {
+		return "", err
+	}
+	return string(results[len(results)-1].Rows[0][0]), nil
+}
+
+// release is the store as a release brings it, with the files there are now.
+func (s *shopDB) release(n int) *migrated {
+	return &migrated{
+		Store: noon.Store{Name: "db", Kind: "postgres", Coexistence: noon.Versioned, URL: "DATABASE_URL", Migrations: "migrations"},
+		site:  noon.Site{App: "my-shop", Environment: "production"}, release: noon.ReleaseName(n), address: s.owner, files: maps.Clone(s.files),
+	}
+}
+
+// as runs statements as a release does, with the address that it gets.
+func (s *shopDB) as(m *migrated, text string) (string, error) {
+	values := map[string]string{"DATABASE_URL": s.owner}
+	if err := s.d.catalog.ownAddresses(m.site, m.release, noon.App{Stores: []noon.Store{m.Store}}, values); err != nil {
+		return "", err
+	}
+	return s.try(values["DATABASE_URL"], text)
+}
+
+func (s *shopDB) says(m *migrated, text, want string) {
+	s.t.Helper()
+	got, err := s.as(m, text)
+	if err != nil || got != want {
+		s.t.Errorf("%s: %s gives %q, %v; want %q", m.release, text, got, err, want)
+	}
+}
+
+func (s *shopDB) reach(phase noon.DataPhase, m, left *migrated) error {
+	task := noon.DataTask{Data: noon.Data{Store: "db", Phase: phase}, Site: m.site}
+	return s.d.versioned(s.t.Context(), task, *m, left, func(string) {})
+}
+
+func (s *shopDB) must(phase noon.DataPhase, m, left *migrated) {
+	s.t.Helper()
+	if err := s.reach(phase, m, left); err != nil {
+		s.t.Fatalf("%s for %s: %v\nhint: %s", phase, m.release, err, noon.HintOf(err))
+	}
+}
+
+// TestVersionedStore takes a store through a first deployment, a change that is
+// withdrawn, the same change completed, and a release without a change.
+func TestVersionedStore(t *testing.T) {
+	t.Parallel()
+	s := newShopDB(t)
+	s.files["0001_init.yaml"] = `operations:
+- create_table: {name: orders, columns: [{name: id, type: bigint, pk: true}, {name: customer, type: text, nullable: false}]}`
+	s.files["0002_index.yaml"] = `operations:
+- create_index: {name: orders_customer, table: orders, columns: [customer]}`
+	r1 := s.release(1)
+	s.must(noon.DataAlone, r1, nil)
+	s.says(r1, "insert into orders values (1, 'Ada Lovelace'); select customer from orders", "Ada Lovelace")
+
+	s.files["0003_names.yaml"] = `operations:
+- rename_column: {table: orders, from: customer, to: buyer}`
+	r2 := s.release(2)
+	s.must(noon.DataAdmitted, r2, r1)
+	s.says(r2, "select customer from orders", "Ada Lovelace")
+	for range 2 { // again, as after a crash
+		s.must(noon.DataBoth, r2, r1)
+	}
+	s.says(r2, "insert into orders values (2, 'Alan Turing'); select buyer from orders where id = 1", "Ada Lovelace")
+	s.says(r1, "select customer from orders where id = 2", "Alan Turing")
+
+	s.must(noon.DataAlone, r1, r2) // back
+	s.says(r1, "select count(*) from orders", "2")
+	if _, err := s.as(r2, "select 1"); err == nil {
+		t.Error("the release that was left can still connect")
+	}
+
+	s.must(noon.DataBoth, r2, r1)
+	s.must(noon.DataAlone, r2, r1) // completed
+	s.says(r2, "select string_agg(buyer, ', ' order by id) from orders", "Ada Lovelace, Alan Turing")
+	if _, err := s.as(r1, "select 1"); err == nil {
+		t.Error("the release before can still connect")
+	}
+	r3 := s.release(3)
+	s.must(noon.DataBoth, r3, r2)
+	s.says(r3, "select buyer from orders where id = 2", "Alan Turing")
+	s.says(r2, "select buyer from orders where id = 2", "Alan Turing")
+	s.must(noon.DataAlone, r3, r2)
+	s.says(r3, "select count(*) from orders", "2")
+}
+
+func TestVersionedStoreRefuses(t *testing.T) {
+	t.Parallel()
+	s := newShopDB(t)
+	s.files["0001_init.yaml"] = `operations:
+- create_table: {name: orders, columns: [{name: id, type: bigint, pk: true}]}`
+	r1 := s.release(1)
+	s.must(noon.DataAlone, r1, nil)
+	changed := s.release(2)
+	changed.files["0001_init.yaml"] += " # changed"
+	err := s.reach(noon.DataBoth, changed, r1)
+	if noon.KindOf(err) != noon.Conflict || !strings.Contains(err.Error(), "applied with another content") || noon.HintOf(err) == "" {
+		t.Errorf("an applied file that changed: %v", err)
+	}
+	bad := s.release(2)
+	bad.files = map[string]string{"0001_init.yaml": r1.files["0001_init.yaml"], "0002_gone.yaml": `operations:
+- drop_column: {table: orders, column: nothing}`}
+	err = s.reach(noon.DataBoth, bad, r1)
+	if noon.KindOf(err) != noon.Invalid || !strings.Contains(err.Error(), "nothing") {
+		t.Errorf("a column that is not there: %v", err)
+	}
+	s.says(r1, "select count(*) from orders", "0")
+}
