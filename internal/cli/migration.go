@@ -21,6 +21,6 @@ sqlite:PATH.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: f.noCommand,
 	}
-	c.AddCommand(f.migrationCreate(), f.migrationStatus(), f.migrationApply(), f.migrationRollback(), f.migrationSquash())
+	c.AddCommand(f.migrationCreate(), f.migrationLint(), f.migrationCatalogue(), f.migrationStatus(), f.migrationApply(), f.migrationRollback(), f.migrationSquash())
 	return c
 }
