@@ -54,8 +54,8 @@ type versionedShop struct {
 	ended     chan error
 }
 
-// patience is for what takes seconds on a machine that has nothing else to do.
-const patience = 4 * time.Minute
+// unhurried is for what takes seconds on a machine that has nothing else to do.
+const unhurried = 4 * time.Minute
 
 const (
 	ownersToken = "only for the owner"
@@ -154,7 +154,7 @@ func (s *versionedShop) deployThroughCrash(n int) {
 	s.t.Helper()
 	s.move(n, func() {
 		d := s.begin("deploy", noon.ReleaseName(n), "-e", s.site.Environment)
-		eventually(s.t, patience, "the database is being changed", func() error {
+		eventually(s.t, unhurried, "the database is being changed", func() error {
 			v, err := s.deployment(d.ID)
 			if err != nil {
 				return err
@@ -168,7 +168,7 @@ func (s *versionedShop) deployThroughCrash(n int) {
 		})
 		s.killController()
 		s.serve()
-		eventually(s.t, patience, "the next controller goes on", func() error {
+		eventually(s.t, unhurried, "the next controller goes on", func() error {
 			v, err := s.deployment(d.ID)
 			if err == nil && v.Status != noon.Warm {
 				err = fmt.Errorf("it is %s, waits for %q, error %s", v.Status, v.Waiting, fmt.Sprint(v.Error))
@@ -216,7 +216,7 @@ func (s *versionedShop) welcome() {
 func (s *versionedShop) bought() {
 	s.t.Helper()
 	before := s.customers.Result().OrdersAcknowledged
-	eventually(s.t, patience, "customers buy", func() error {
+	eventually(s.t, unhurried, "customers buy", func() error {
 		r := s.customers.Result()
 		if r.OrdersAcknowledged < before+3 {
 			return fmt.Errorf("%+v", r)
@@ -277,7 +277,7 @@ func (s *versionedShop) schema(n int) string {
 // completed waits until nothing is left of the releases before n.
 func (s *versionedShop) completed(n int) {
 	s.t.Helper()
-	eventually(s.t, patience, "the release before is gone", func() error {
+	eventually(s.t, unhurried, "the release before is gone", func() error {
 		var left []string
 		err := s.owner.QueryRow(s.t.Context(), `select coalesce(array_agg(what order by what), '{}') from (
 			select nspname as what from pg_namespace where nspname ~ '_v[0-9]+$' and nspname !~ ('_v' || $1 || '$')
@@ -310,7 +310,7 @@ func (s *versionedShop) close() {
 	}
 	s.good()
 	var v customers.Verification
-	eventually(s.t, patience, "the worker has handled every order", func() (err error) {
+	eventually(s.t, unhurried, "the worker has handled every order", func() (err error) {
 		v, err = s.customers.Verify(s.t.Context(), customers.OrdersOverHTTP("http://"+s.address, "", ownersToken))
 		if err == nil && v.Unhandled > 0 {
 			err = fmt.Errorf("%d are not handled", v.Unhandled)
