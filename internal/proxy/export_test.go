@@ -156,6 +156,9 @@ type Budget struct{ budget }
 // Earn pays in for a request.
 func (b *Budget) Earn(percent int) { b.earn(percent) }
 
+// Age is a second that passes.
+func (b *Budget) Age() { b.age() }
+
 // Spend pays for a second try.
 func (b *Budget) Spend() bool { return b.spend() }
 
@@ -268,3 +271,8 @@ func (f *FrameReader) Read(p []byte) { f.r.read(p, nil) }
 
 // Between reports that another frame may be put here.
 func (f *FrameReader) Between() bool { return f.r.between() }
+
+// Ask asks the app of a site, as for a certificate on demand.
+func (p *Proxy) Ask(ctx context.Context, site noon.Site, target string) (int, error) {
+	return asker{p}.Ask(ctx, site, target)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,6 +61,7 @@ type filling struct {
 	ended  bool
 	limit  int // rows of a span
 	filled int64
+	share  []int64 // of each worker in filled; only it writes its own
 }
 
 // pass walks the table once, from where the journal says.
@@ -109,16 +111,14 @@ func (f *filling) resume(ctx context.Context) error {
 	if _, err := tx.Exec(ctx, "delete from noon.backfill where app = $1 and version = $2 and stage = $3", key...); err != nil {
 		return err
 	}
+	f.share = make([]int64, f.e.c.Workers)
+	f.share[0] = f.filled
 	at := f.next
 	if at == nil {
 		at = []string{}
 	}
 	for slot := range f.e.c.Workers {
-		filled := int64(0)
-		if slot == 0 {
-			filled = f.filled
-		}
-		_, err := tx.Exec(ctx, "insert into noon.backfill (app, version, stage, slot, seq, at, filled) values ($1, $2, $3, $4, $5, $6, $7)", f.plan.App, f.plan.To, f.stage, slot, f.seq, at, filled)
+		_, err := tx.Exec(ctx, "insert into noon.backfill (app, version, stage, slot, seq, at, filled) values ($1, $2, $3, $4, $5, $6, $7)", f.plan.App, f.plan.To, f.stage, slot, f.seq, at, f.share[slot])
 		if err != nil {
 			return err
 		}
@@ -328,30 +328,34 @@ func (f *filling) where(s span, n int) (string, []any) {
 	return where, args
 }
 
-// update fills a span. The rows that somebody has locked are left for the next
-// pass when gentle: a backfill that waits for one while it holds others could
-// be what a user's transaction dies of.
+// update fills a span and writes down that it is done, in one transaction. The
+// rows that somebody has locked are left for the next pass when gentle: a
+// backfill that waits for one while it holds others could be what a user's
+// transaction dies of. The journal's count is that of the batches before.
 func (f *filling) update(ctx context.Context, conn *pgx.Conn, slot int, s span, gentle bool) (int64, error) {
+	where, args := f.where(s, 1)
+	table := qualified(f.plan.Schema, f.b.Table) + " as " + quote(f.b.Table)
+	if gentle {
+		where = fmt.Sprintf("%s.ctid = any(array(select %s.ctid from %s where %s for no key update skip locked))", quote(f.b.Table), quote(f.b.Table), table, where)
+	}
+	set := append(slices.Clone(f.b.Set), quote(f.b.Pending)+" = 0")
 	at := s.to
 	if at == nil {
 		at = []string{}
 	}
-	args := []any{f.plan.App, f.plan.To, f.stage, slot, s.seq, at}
-	where, more := f.where(s, len(args)+1)
-	table := qualified(f.plan.Schema, f.b.Table) + " as " + quote(f.b.Table)
-	set := strings.Join(f.b.Set, ", ")
-	if set != "" {
-		set += ", "
+	var both pgx.Batch // in the pipeline, so one transaction and one round trip
+	both.Queue(fmt.Sprintf("update %s set %s where %s", table, strings.Join(set, ", "), where), args...)
+	both.Queue("update noon.backfill set seq = $5, at = $6, filled = $7 where app = $1 and version = $2 and stage = $3 and slot = $4",
+		f.plan.App, f.plan.To, f.stage, slot, s.seq, at, f.share[slot])
+	results := conn.SendBatch(ctx, &both)
+	tag, err := results.Exec()
+	if closed := results.Close(); err == nil {
+		err = closed
 	}
-	if gentle {
-		where = fmt.Sprintf("%s.ctid = any(array(select %s.ctid from %s where %s for no key update skip locked))", quote(f.b.Table), quote(f.b.Table), table, where)
+	if err == nil {
+		f.share[slot] += tag.RowsAffected()
 	}
-	sql := fmt.Sprintf(`with filled as (update %s set %s%s = 0 where %s returning 1)
-update noon.backfill set seq = $5, at = $6, filled = filled + (select count(*) from filled)
-where app = $1 and version = $2 and stage = $3 and slot = $4 returning (select count(*) from filled)`, table, set, quote(f.b.Pending), where)
-	var filled int64
-	err := conn.QueryRow(ctx, sql, append(args, more...)...).Scan(&filled)
-	return filled, err
+	return tag.RowsAffected(), err
 }
 
 // adapt makes spans such that one takes about as long as it may.
@@ -385,7 +389,8 @@ func (f *filling) culprit(ctx context.Context, conn *pgx.Conn, s span, failed er
 	if err != nil {
 		return errors.Join(failed, err)
 	}
-	sql := fmt.Sprintf("update %s set %s, %s = 0 where %s", table, strings.Join(f.b.Set, ", "), quote(f.b.Pending), f.compare("=", 1))
+	set := append(slices.Clone(f.b.Set), quote(f.b.Pending)+" = 0")
+	sql := fmt.Sprintf("update %s set %s where %s", table, strings.Join(set, ", "), f.compare("=", 1))
 	for _, key := range keys {
 		if _, err := conn.Exec(ctx, sql, anys(key)...); data(err) {
 			return &noon.Error{

@@ -9,7 +9,11 @@ import (
 	"github.com/noon-deploy/noon/internal/database/pgcatalog"
 )
 
-const exclusive = "ACCESS EXCLUSIVE"
+// Locks for which writers wait.
+const (
+	exclusive = "ACCESS EXCLUSIVE"
+	shareRow  = "SHARE ROW EXCLUSIVE"
+)
 
 // emit writes the model down as stages.
 func (m *model) emit(p *Plan) {
@@ -163,13 +167,11 @@ func (m *model) after() []Stage {
 		for _, i := range t.indexes {
 			list = append(list, m.build(t, i)...)
 		}
-		for n, d := range t.checks {
-			exempt := fmt.Sprintf("(%s) or (%s & %d) <> 0", d.check, quote(pending), d.group.bit)
-			list = append(list, m.constrain(t, fmt.Sprintf("_noon_x%d", n), "check ("+exempt+")", d, Lock{t.phys, exclusive})...)
-		}
+		list = append(list, m.demands(t, "_noon_x", func(d *demand) string {
+			return fmt.Sprintf("(%s) or (%s & %d) <> 0", d.check, quote(pending), d.group.bit)
+		})...)
 		for _, k := range t.keys {
-			name := cmp.Or(k.temporary, k.name)
-			list = append(list, m.constrain(t, name, k.definition, nil, Lock{t.phys, "SHARE ROW EXCLUSIVE"}, Lock{k.references, "SHARE ROW EXCLUSIVE"})...)
+			list = append(list, m.refer(t, k)...)
 		}
 	}
 	return list
@@ -196,25 +198,44 @@ func (m *model) build(t *table, i *index) []Stage {
 	return list
 }
 
-// constrain adds a constraint for rows to come, then looks at those there, each
-// in a transaction of its own: looking takes long and needs no strong lock.
-func (m *model) constrain(t *table, name, definition string, d *demand, locks ...Lock) []Stage {
-	table := qualified(m.Schema, t.phys)
-	look := Stage{
-		Name: "validate " + t.phys + " " + name, Kind: Together, Locks: []Lock{{t.phys, "SHARE UPDATE EXCLUSIVE"}},
-		SQL: []string{fmt.Sprintf("alter table %s validate constraint %s", table, quote(name))},
+// demands adds the checks of a table, for rows to come, and looks at the rows
+// that are there in a transaction of its own: looking takes long, and needs no
+// lock that a writer waits for. All are looked at in one pass.
+func (m *model) demands(t *table, prefix string, check func(*demand) string) []Stage {
+	if len(t.checks) == 0 {
+		return nil
 	}
-	if d != nil {
-		look.Check = &Breach{Table: t.phys, Key: t.was.PrimaryKey(), Where: "(" + d.check + ") is false"}
+	var adds, looks, broken []string
+	for n, d := range t.checks {
+		name := quote(fmt.Sprint(prefix, n))
+		adds = append(adds, fmt.Sprintf("add constraint %s check (%s) not valid", name, check(d)))
+		looks = append(looks, "validate constraint "+name)
+		broken = append(broken, "("+d.check+") is false")
 	}
-	notValid := " not valid"
-	if t.was.Kind == pgcatalog.Partitioned && strings.HasPrefix(definition, "FOREIGN") {
-		notValid = "" // such tables have no keys that are not valid
-	}
+	table := "alter table " + qualified(m.Schema, t.phys) + " "
 	return []Stage{{
-		Name: "constrain " + t.phys + " " + name, Kind: Together, Locks: locks,
-		SQL: []string{fmt.Sprintf("alter table %s add constraint %s %s%s", table, quote(name), definition, notValid)},
-	}, look}
+		Name: "check " + t.phys, Kind: Together, Locks: []Lock{{t.phys, exclusive}}, SQL: []string{table + strings.Join(adds, ", ")},
+	}, {
+		Name: "validate " + t.phys, Kind: Together, Locks: []Lock{{t.phys, "SHARE UPDATE EXCLUSIVE"}}, SQL: []string{table + strings.Join(looks, ", ")},
+		Check: &Breach{Table: t.phys, Key: t.was.PrimaryKey(), Where: strings.Join(broken, " or ")},
+	}}
+}
+
+// refer adds a foreign key in the same two steps.
+func (m *model) refer(t *table, k *foreignKey) []Stage {
+	table, name := "alter table "+qualified(m.Schema, t.phys)+" ", cmp.Or(k.temporary, k.name)
+	add := Stage{
+		Name: "foreign key " + k.name, Kind: Together, Locks: []Lock{{t.phys, shareRow}, {k.references, shareRow}},
+		SQL: []string{table + "add constraint " + quote(name) + " " + k.definition + " not valid"},
+	}
+	if t.was.Kind == pgcatalog.Partitioned { // such tables have no keys that are not valid
+		add.SQL[0] = strings.TrimSuffix(add.SQL[0], " not valid")
+		return []Stage{add}
+	}
+	return []Stage{add, {
+		Name: "validate foreign key " + k.name, Kind: Together, Locks: []Lock{{t.phys, "SHARE UPDATE EXCLUSIVE"}},
+		SQL: []string{table + "validate constraint " + quote(name)},
+	}}
 }
 
 // backfill describes how rows that are there get their new values; nil if the
@@ -267,9 +288,15 @@ func (m *model) losses() []Loss {
 			continue
 		}
 		for i, g := range t.groups {
-			if len(g.up) > 0 {
+			var names []string
+			for _, a := range g.up {
+				if len(a.value.uses) > 0 { // else nobody can tell what the new release wrote from what up did
+					names = append(names, t.called(a.column))
+				}
+			}
+			if len(names) > 0 {
 				s := &twin{m: m, t: t, g: &group{up: g.up}, number: i}
-				what := fmt.Sprintf("values of %s.%s that the release before can not show", t.name, strings.Join(m.twin(t, i).targets, ", "))
+				what := fmt.Sprintf("values of %s.%s that the release before can not show", t.name, strings.Join(names, ", "))
 				list = append(list, Loss{what, fmt.Sprintf("select count(*) from %s as %s where (%s & %d) = 0 and not (%s)", name, quote(t.phys), quote(pending), g.bit, s.agree(t.phys))})
 			}
 		}

@@ -193,6 +193,9 @@ func (s *twin) anyWritten(columns []string) string {
 
 // byNew is for a statement that names a column of the new version.
 func (s *twin) byNew() string {
+	if len(s.watched()) == 0 {
+		return "    null;\n"
+	}
 	var conditions []string
 	if c := changed(s.watched()); c != "" {
 		conditions = append(conditions, c)
@@ -223,7 +226,7 @@ func (s *twin) byOld() string {
 	if s.g.bit > 0 && len(s.targets) > 0 {
 		condition += fmt.Sprintf(" and not ((old.%[1]s & %[2]d) <> 0 and (new.%[1]s & %[2]d) = 0)", quote(pending), s.g.bit)
 	}
-	if !slices.ContainsFunc(s.sources, s.t.shared) {
+	if len(s.targets) > 0 && !slices.ContainsFunc(s.sources, s.t.shared) { // only the old version can have written it
 		return fmt.Sprintf("    if %s then\n%s    end if;\n", condition, indent(s.up()))
 	}
 	return fmt.Sprintf("    if %s then\n      if %s() then\n%s      else\n%s      end if;\n    end if;\n",
