@@ -16,6 +16,7 @@ import (
 const (
 	lockNotAvailable  = "55P03"
 	deadlockDetected  = "40P01"
+	queryCanceled     = "57014"
 	invalidPassword   = "28P01"
 	invalidAuth       = "28000"
 	noDatabase        = "3D000"
