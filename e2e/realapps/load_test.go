@@ -36,7 +36,7 @@ func startLoad[T any](m *machine, users int, program string, args ...string) *lo
 	m.t.Helper()
 	l := &load[T]{t: m.t, began: time.Now()}
 	for range users {
-		cmd := exec.Command(program, args...) //nolint:noctx // it ends with its input
+		cmd := exec.Command(program, args...)
 		cmd.Dir, cmd.Env, cmd.Stderr = m.repo, append(append(os.Environ(), "SITE_URL="+m.url), m.users...), os.Stderr
 		in, err := cmd.StdinPipe()
 		if err != nil {

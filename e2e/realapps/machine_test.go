@@ -56,7 +56,7 @@ func newMachine(t *testing.T, example, app string) *machine {
 func (m *machine) serve() {
 	m.t.Helper()
 	data := filepath.Join(m.dir, "data")
-	cmd := exec.Command(noonBinary, "serve", "--data", data, "--listen", "127.0.0.1:0") //nolint:noctx // it ends by noon down
+	cmd := exec.Command(noonBinary, "serve", "--data", data, "--listen", "127.0.0.1:0")
 	log, err := os.Create(filepath.Join(m.dir, "noon.log"))
 	if err != nil {
 		m.t.Fatal(err)
