@@ -2,6 +2,7 @@ package lint
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/noon-deploy/noon/internal/database/pgcatalog"
 	"github.com/noon-deploy/noon/internal/database/sqlparse"
@@ -179,10 +180,7 @@ func (l *look) concurrently() {
 
 // constraintName is how the server calls a constraint that has no name.
 func constraintName(t *table, columns []string, suffix string) string {
-	called := t.Name.Name
-	for _, c := range columns {
-		called += "_" + c
-	}
+	called := strings.Join(append([]string{t.Name.Name}, columns...), "_")
 	return cut(called, 62-len(suffix)) + "_" + suffix
 }
 

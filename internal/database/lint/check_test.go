@@ -34,8 +34,10 @@ func shop() *lint.Catalog {
 			{
 				Name: of("orders"), Kind: pgcatalog.Ordinary, Rows: 5_000_000, HeapBytes: 1_500_000_000,
 				Columns: []pgcatalog.Column{
-					{Number: 1, Name: "id", Type: "bigint", NotNull: true}, {Number: 2, Name: "customer", Type: "bigint"},
-					{Number: 3, Name: "code", Type: "character varying(20)"}, {Number: 4, Name: "placed", Type: "timestamp without time zone"},
+					{Number: 1, Name: "id", Type: "bigint", NotNull: true},
+					{Number: 2, Name: "customer", Type: "bigint"},
+					{Number: 3, Name: "code", Type: "character varying(20)"},
+					{Number: 4, Name: "placed", Type: "timestamp without time zone"},
 				},
 				Constraints: []pgcatalog.Constraint{
 					{Name: "orders_pkey", Kind: "primary key", Columns: []string{"id"}, Validated: true},

@@ -30,8 +30,7 @@ func (l *look) addColumn(t *table, family []*table, c sqlparse.Node, alone bool)
 	l.required(t, column, kind, has)
 	l.constrained(t, family, def, has, alone)
 	if kind.base == "json" && kind.schema == "" {
-		f := l.hit("json-column", t, "%s of type json has no equality", column)
-		_ = f
+		l.hit("json-column", t, "%s of type json has no equality", column)
 	}
 	for _, f := range family {
 		added := pgcatalog.Column{Name: column, Type: l.text(def.Node("typeName")), NotNull: has["CONSTR_NOTNULL"].There() || has["CONSTR_PRIMARY"].There()}
@@ -45,7 +44,7 @@ func (l *look) addColumn(t *table, family []*table, c sqlparse.Node, alone bool)
 // rewritten finds what makes ADD COLUMN write every row.
 func (l *look) rewritten(t *table, family []*table, def sqlparse.Node, kind sqlType, has map[string]sqlparse.Node, alone bool) {
 	column := def.Text("colname")
-	rule, hazard := "", ""
+	var rule, hazard string
 	domain, isDomain := l.world.domain(kind)
 	switch {
 	case serial(kind) || has["CONSTR_IDENTITY"].There():

@@ -41,7 +41,7 @@ func corpus(t *testing.T) []entry {
 		}
 		e := entry{line: i + 1}
 		text, rules, _ := strings.Cut(text, " =>")
-		for _, r := range strings.Fields(rules) {
+		for r := range strings.FieldsSeq(rules) {
 			if r == "fails" {
 				e.fails = true
 			} else {
@@ -116,7 +116,7 @@ func connect(t *testing.T, url string) *pgx.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) }) //nolint:errcheck // it may be closed already
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
 	return conn
 }
 
@@ -310,7 +310,7 @@ func TestCorpus(t *testing.T) {
 			agree++
 		}
 		if url != "" {
-			_ = conn.Close(t.Context()) //nolint:errcheck // the database is left behind
+			_ = conn.Close(t.Context())
 		}
 	}
 	t.Logf("%d of %d statements agree", agree, len(list))
@@ -363,7 +363,7 @@ func TestFixes(t *testing.T) {
 			if got := comparable(read(t, better)); want != got {
 				t.Errorf("%s (%s)\nends in another catalogue:\n%s", e.statement, f.Rule, difference(want, got))
 			}
-			_ = better.Close(t.Context()) //nolint:errcheck // it is left behind
+			_ = better.Close(t.Context())
 		}
 	}
 	for _, r := range lint.Rules() {

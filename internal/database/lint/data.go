@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -222,17 +223,7 @@ func (l *look) body(body, where string) {
 // semicolons, without the words of control before it, where that is SQL.
 func inside(body string) (found []sqlparse.Statement, dynamic bool) {
 	for part := range strings.SplitSeq(body, ";") {
-		text := strings.TrimSpace(part)
-		for cut := true; cut; {
-			cut = false
-			upper := strings.ToUpper(text)
-			for _, word := range []string{"BEGIN", "THEN", "ELSE", "LOOP"} {
-				if i := strings.LastIndex(" "+strings.NewReplacer("\n", " ", "\t", " ").Replace(upper)+" ", " "+word+" "); i >= 0 {
-					text, cut = strings.TrimSpace(text[min(i+len(word), len(text)):]), true
-					break
-				}
-			}
-		}
+		text := uncontrolled(part)
 		if fields := strings.Fields(strings.ToUpper(text)); len(fields) > 0 && fields[0] == "EXECUTE" {
 			dynamic = true
 			continue
@@ -246,6 +237,15 @@ func inside(body string) (found []sqlparse.Statement, dynamic bool) {
 		}
 	}
 	return found, dynamic
+}
+
+// uncontrolled is what stands behind the last word of control of PL/pgSQL.
+func uncontrolled(part string) string {
+	words := regexp.MustCompile(`(?i)\b(begin|then|else|loop)\s`)
+	if at := words.FindAllStringIndex(part, -1); at != nil {
+		part = part[at[len(at)-1][1]:]
+	}
+	return strings.TrimSpace(part)
 }
 
 // calls finds functions of the user that a SELECT runs for their effect.

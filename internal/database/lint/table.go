@@ -29,25 +29,30 @@ func (l *look) create(n sqlparse.Node) {
 	for _, e := range n.Nodes("tableElts") {
 		switch e.Kind {
 		case "ColumnDef":
-			has := constraintsOf(e)
-			t.Columns = append(t.Columns, pgcatalog.Column{Name: e.Text("colname"), Type: l.written(e.Node("typeName")), TypeKind: "b", NotNull: has["CONSTR_NOTNULL"].There() || has["CONSTR_PRIMARY"].There()})
-			if c, ok := has["CONSTR_FOREIGN"]; ok {
-				l.references(t, e, c, false)
-			}
-			if base := typeOf(e.Node("typeName")).base; base == "json" {
-				l.found = append(l.found, l.newJSON(t, e.Text("colname")))
-			}
-			for contype, what := range map[string]string{"CONSTR_PRIMARY": "primary key", "CONSTR_UNIQUE": "unique"} {
-				if has[contype].There() {
-					t.Constraints = append(t.Constraints, pgcatalog.Constraint{Name: t.Name.Name, Kind: what, Columns: []string{e.Text("colname")}, Validated: true})
-				}
-			}
+			l.newColumn(t, e)
 		case "Constraint":
 			l.addConstraint(t, []*table{t}, e, false)
 		}
 	}
 	if e := l.effect; len(e.Locks) > 0 && !n.Node("partbound").There() && len(n.Nodes("inhRelations")) == 0 {
 		l.hit("add-foreign-key-lock", l.world.named(e.Locks[0].Table), "%s is locked against writes for a moment, as the new table references it", e.Locks[0].Table)
+	}
+}
+
+// newColumn adds a column to a table that the script makes.
+func (l *look) newColumn(t *table, e sqlparse.Node) {
+	column, has := e.Text("colname"), constraintsOf(e)
+	t.Columns = append(t.Columns, pgcatalog.Column{Name: column, Type: l.written(e.Node("typeName")), TypeKind: "b", NotNull: has["CONSTR_NOTNULL"].There() || has["CONSTR_PRIMARY"].There()})
+	if c, ok := has["CONSTR_FOREIGN"]; ok {
+		l.references(t, e, c, false)
+	}
+	if typeOf(e.Node("typeName")).base == "json" {
+		l.found = append(l.found, l.newJSON(t, column))
+	}
+	for _, key := range []struct{ contype, kind, suffix string }{{"CONSTR_PRIMARY", "primary key", "pkey"}, {"CONSTR_UNIQUE", "unique", "key"}} {
+		if has[key.contype].There() {
+			t.Constraints = append(t.Constraints, pgcatalog.Constraint{Name: constraintName(t, []string{column}, key.suffix), Kind: key.kind, Columns: []string{column}, Validated: true})
+		}
 	}
 }
 
