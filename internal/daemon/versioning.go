@@ -89,17 +89,20 @@ func (v *versioning) both(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	number := v.inForce()
-	if active := v.active(); active != nil && slices.Equal(names(*active), files) {
-		number = active.Number
-		err = v.reach(ctx, postgres.Order{Version: number, Phase: postgres.Expanded})
-	} else if number, err = v.next(ctx, active, files); err != nil {
-		return err
-	}
+	number, err := v.served(ctx, v.active(), files)
 	if err != nil {
 		return err
 	}
 	return v.admitTo(ctx, number)
+}
+
+// served has a version made of files served, and returns its number. One that
+// is on its way already is gone on with.
+func (v *versioning) served(ctx context.Context, active *postgres.Version, files []string) (int, error) {
+	if active != nil && slices.Equal(names(*active), files) {
+		return active.Number, v.reach(ctx, postgres.Order{Version: active.Number, Phase: postgres.Expanded})
+	}
+	return v.next(ctx, active, files)
 }
 
 // next expands a version for files, after one that nobody needs is out of the

@@ -75,14 +75,14 @@ func (s *service) report() bool {
 func (s *service) journey() (grant, error) {
 	s.turns++
 	var store struct{ ID string }
-	if err := s.ask(http.MethodPost, "/stores", map[string]string{"name": "journey"}, &store); err != nil {
+	if err := s.ask("/stores", map[string]string{"name": "journey"}, &store); err != nil {
 		return grant{}, err
 	}
 	at := "/stores/" + store.ID
 	var made struct {
 		ID string `json:"authorization_model_id"`
 	}
-	if err := s.ask(http.MethodPost, at+"/authorization-models", json.RawMessage(model), &made); err != nil {
+	if err := s.ask(at+"/authorization-models", json.RawMessage(model), &made); err != nil {
 		return grant{}, err
 	}
 	ada := tuple{fmt.Sprintf("user:%s%d-%d", s.user, os.Getpid(), s.turns), "reader", "document:plan"}
@@ -91,7 +91,7 @@ func (s *service) journey() (grant, error) {
 		{"writes": keys(ada, eve), "authorization_model_id": made.ID},
 		{"deletes": keys(eve), "authorization_model_id": made.ID},
 	} {
-		if err := s.ask(http.MethodPost, at+"/write", change, nil); err != nil {
+		if err := s.ask(at+"/write", change, nil); err != nil {
 			return grant{}, err
 		}
 	}
@@ -104,7 +104,7 @@ func keys(list ...tuple) map[string]any { return map[string]any{"tuple_keys": li
 func (s *service) look(at string, ada, eve tuple) error {
 	for _, t := range []tuple{ada, eve} {
 		var answer struct{ Allowed bool }
-		if err := s.ask(http.MethodPost, at+"/check", map[string]any{"tuple_key": t}, &answer); err != nil {
+		if err := s.ask(at+"/check", map[string]any{"tuple_key": t}, &answer); err != nil {
 			return err
 		}
 		if answer.Allowed != (t == ada) {
@@ -112,14 +112,14 @@ func (s *service) look(at string, ada, eve tuple) error {
 		}
 	}
 	var list struct{ Objects []string }
-	if err := s.ask(http.MethodPost, at+"/list-objects", map[string]string{"user": ada.User, "relation": "reader", "type": "document"}, &list); err != nil {
+	if err := s.ask(at+"/list-objects", map[string]string{"user": ada.User, "relation": "reader", "type": "document"}, &list); err != nil {
 		return err
 	}
 	if len(list.Objects) != 1 || list.Objects[0] != ada.Object {
 		return fmt.Errorf("%s can read %q", ada.User, list.Objects)
 	}
 	var read struct{ Tuples []struct{ Key tuple } }
-	if err := s.ask(http.MethodPost, at+"/read", map[string]any{}, &read); err != nil {
+	if err := s.ask(at+"/read", map[string]any{}, &read); err != nil {
 		return err
 	}
 	if len(read.Tuples) != 1 || read.Tuples[0].Key != ada {
@@ -129,12 +129,12 @@ func (s *service) look(at string, ada, eve tuple) error {
 }
 
 // ask sends one request and wants an answer of JSON.
-func (s *service) ask(method, path string, body, into any) error {
+func (s *service) ask(path string, body, into any) error {
 	data, err := json.Marshal(body)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequest(method, s.url+path, bytes.NewReader(data)) //nolint:noctx // the client has a limit of time
+	req, err := http.NewRequest(http.MethodPost, s.url+path, bytes.NewReader(data)) //nolint:noctx // the client has a limit of time
 	if err != nil {
 		return err
 	}
@@ -146,10 +146,10 @@ func (s *service) ask(method, path string, body, into any) error {
 	defer res.Body.Close()
 	answer, err := io.ReadAll(res.Body)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return fmt.Errorf("%s %s: %w", http.MethodPost, path, err)
 	}
 	if res.StatusCode >= http.StatusMultipleChoices {
-		return fmt.Errorf("%s %s: %s: %.200s", method, path, res.Status, answer)
+		return fmt.Errorf("%s %s: %s: %.200s", http.MethodPost, path, res.Status, answer)
 	}
 	if into == nil {
 		return nil
