@@ -40,7 +40,7 @@ func startNotes(t *testing.T, version string) notes {
 	t.Parallel()
 	m := newMachine(t, "pocketbase", "notes")
 	data := filepath.Join(m.dir, "pb")
-	m.set(map[string]string{"DATA_DIR": data, "SITE_URL": m.url}, map[string]string{"ADMIN_EMAIL": adminEmail, "ADMIN_PASSWORD": adminPassword})
+	m.set(map[string]string{"DATA_DIR": data, "SITE_URL": m.url}, nil)
 	n := notes{m, m.program("journey/main.go")}
 	m.release(version, map[string]string{"version": version, "before": ""})
 	n.seed(data, version)

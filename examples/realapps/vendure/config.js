@@ -4,7 +4,7 @@ const { DefaultJobQueuePlugin, DefaultLogger, DefaultSearchPlugin, LogLevel, dum
 const env = process.env;
 
 exports.config = {
-    apiOptions: { hostname: env.HOST, port: Number(env.PORT), shopApiPath: 'shop-api', adminApiPath: 'admin-api', trustProxy: 1 },
+    apiOptions: { hostname: env.HOST ?? '127.0.0.1', port: Number(env.PORT ?? 0), shopApiPath: 'shop-api', adminApiPath: 'admin-api', trustProxy: 1 },
     authOptions: {
         tokenMethod: ['bearer', 'cookie'],
         superadminCredentials: { identifier: 'superadmin', password: env.SUPERADMIN_PASSWORD },

@@ -1,24 +1,19 @@
 // Command rehearse tries the new PocketBase on a copy of the data before it
 // touches the data itself: the one that serves now and the new one run side by
-// side on the copy, and users go through the old one all the time. It fails if
-// one of them would have noticed.
+// side on the copy, and a user goes through either. It fails if one of them
+// would have noticed.
 package main
 
 import (
-	"archive/zip"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -27,11 +22,11 @@ const before, after = "bin/pocketbase-before", "bin/pocketbase"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	if err := rehearse(ctx); err != nil {
+	err := rehearse(ctx)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "rehearsal:", err)
-		stop()
-		os.Exit(1) //nolint:gocritic // what was deferred has been done
+		os.Exit(1)
 	}
 }
 
@@ -45,7 +40,7 @@ func rehearse(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := copyData(ctx, dir); err != nil {
+	if err := copyData(os.Getenv("DATA_DIR"), dir); err != nil {
 		return fmt.Errorf("copy the data: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -89,69 +84,6 @@ func rehearse(ctx context.Context) (err error) {
 	}
 	fmt.Fprintln(os.Stdout, "on a copy of the data both versions served their users, one beside the other")
 	return nil
-}
-
-// copyData takes a backup through PocketBase itself and unpacks it. The file
-// is written beside the data by the release that serves.
-func copyData(ctx context.Context, dir string) error {
-	token, err := admin(ctx)
-	if err != nil {
-		return err
-	}
-	name := fmt.Sprintf("rehearsal%d.zip", time.Now().UnixNano())
-	if _, err := ask(ctx, http.MethodPost, "/api/backups", token, map[string]string{"name": name}); err != nil {
-		return err
-	}
-	err = unpack(filepath.Join(os.Getenv("DATA_DIR"), "backups", name), dir)
-	_, removed := ask(ctx, http.MethodDelete, "/api/backups/"+name, token, nil)
-	return errors.Join(err, removed)
-}
-
-// admin logs in, the way of PocketBase 0.23 and later or the one before.
-func admin(ctx context.Context) (string, error) {
-	login := map[string]string{"identity": os.Getenv("ADMIN_EMAIL"), "password": os.Getenv("ADMIN_PASSWORD")}
-	answer, err := ask(ctx, http.MethodPost, "/api/collections/_superusers/auth-with-password", "", login)
-	if err != nil {
-		var older error
-		if answer, older = ask(ctx, http.MethodPost, "/api/admins/auth-with-password", "", login); older != nil {
-			return "", errors.Join(err, older)
-		}
-	}
-	var in struct{ Token string }
-	err = json.Unmarshal(answer, &in)
-	return in.Token, err
-}
-
-func unpack(archive, dir string) error {
-	z, err := zip.OpenReader(archive)
-	if err != nil {
-		return err
-	}
-	defer z.Close()
-	return os.CopyFS(dir, z)
-}
-
-func ask(ctx context.Context, method, path, token string, body any) ([]byte, error) {
-	data, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(os.Getenv("SITE_URL"), "/")+path, bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", token)
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
-	if err == nil && res.StatusCode >= http.StatusMultipleChoices {
-		err = fmt.Errorf("%s %s: %s: %.200s", method, path, res.Status, answer)
-	}
-	return answer, err
 }
 
 // start runs a version on the copy, until ctx ends.
