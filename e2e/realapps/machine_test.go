@@ -62,7 +62,7 @@ func (m *machine) serve() {
 		m.t.Fatal(err)
 	}
 	defer log.Close()
-	cmd.Stdout, cmd.Stderr, cmd.Env, cmd.Dir = log, log, m.environ(ctx), m.dir
+	cmd.Stdout, cmd.Stderr, cmd.Env, cmd.Dir = log, log, m.environ(m.t.Context()), m.dir
 	if err := cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func (m *machine) release(title string, files map[string]string) {
 func (m *machine) git(args ...string) {
 	m.t.Helper()
 	cmd := exec.CommandContext(m.t.Context(), "git", args...)
-	cmd.Dir, cmd.Env = m.repo, m.environ(ctx)
+	cmd.Dir, cmd.Env = m.repo, m.environ(m.t.Context())
 	if out, err := cmd.CombinedOutput(); err != nil {
 		m.t.Fatalf("git %q: %v: %s", args, err, out)
 	}

@@ -68,7 +68,7 @@ func (d *databases) versioned(ctx context.Context, task noon.DataTask, m migrate
 	if err != nil {
 		return err
 	}
-	v.left, v.progress = left, progress
+	v.left, v.lossy, v.progress = left, task.Lossy, progress
 	switch task.Phase {
 	case noon.DataAdmitted:
 		return v.admit(ctx)

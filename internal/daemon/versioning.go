@@ -18,6 +18,7 @@ type versioning struct {
 	engine *postgres.Engine
 	store  migrated
 	left   *migrated // nil: no other release
+	lossy  bool      // a person has accepted what a withdrawal loses
 	postgres.Status
 	password string // of the release's role
 	progress func(string)
@@ -116,7 +117,7 @@ func (v *versioning) next(ctx context.Context, active *postgres.Version, files [
 				Hint: "Nothing was changed. `noon status` tells what its completion waits for.",
 			}
 		}
-		if err := v.reach(ctx, postgres.Order{Version: active.Number, Phase: postgres.Withdrawn}); err != nil {
+		if err := v.reach(ctx, postgres.Order{Version: active.Number, Phase: postgres.Withdrawn, AcceptLoss: v.lossy}); err != nil {
 			return 0, err
 		}
 	}
@@ -142,7 +143,7 @@ func (v *versioning) alone(ctx context.Context) error {
 	case active != nil && slices.Equal(names(*active), files):
 		err = v.reach(ctx, postgres.Order{Version: active.Number, Phase: postgres.Contracted})
 	case active != nil:
-		err = v.reach(ctx, postgres.Order{Version: active.Number, Phase: postgres.Withdrawn})
+		err = v.reach(ctx, postgres.Order{Version: active.Number, Phase: postgres.Withdrawn, AcceptLoss: v.lossy})
 	case v.left == nil:
 		err = v.first(ctx, files)
 	}
