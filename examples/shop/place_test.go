@@ -2,12 +2,14 @@ package main_test
 
 import (
 	"crypto/rand"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/noon-deploy/noon/internal/database/change"
+	engine "github.com/noon-deploy/noon/internal/database/postgres"
 )
 
 // place is where a shop has its data.
@@ -37,24 +39,42 @@ func databases(t *testing.T, test func(*testing.T, place)) {
 	})
 }
 
-// postgres is a new place with a PostgreSQL database of this release.
+// postgres is a new place with a PostgreSQL database of this release, as noon
+// makes it.
 func postgres(t *testing.T) place {
 	t.Helper()
-	url, err := server.PostgresDatabase(t.Context(), strings.ToLower(rand.Text()))
+	ctx := t.Context()
+	address, err := server.PostgresDatabase(ctx, strings.ToLower(rand.Text()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := pgx.Connect(t.Context(), url)
+	text, err := os.ReadFile(filepath.Join("migrations", "pg", "0001_init.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // it has done its work
-	schema, err := os.ReadFile(filepath.Join("testdata", "postgres.sql"))
+	set, err := change.Read(change.File{Name: "0001_init.yaml", Data: text})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conn.Exec(t.Context(), string(schema)); err != nil {
+	schemas, err := engine.Open(ctx, engine.Config{URL: address, App: "shop", Wait: true})
+	if err != nil {
 		t.Fatal(err)
 	}
-	return place{dir: t.TempDir(), url: url}
+	plan, err := schemas.Plan(ctx, set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := schemas.Reach(ctx, engine.Order{Plan: &plan, Phase: engine.Expanded}, nil); err != nil {
+		t.Fatal(err)
+	}
+	role, err := schemas.Role(ctx, "r1", plan.To, "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own.User = url.UserPassword(role, "secret")
+	return place{dir: t.TempDir(), url: own.String()}
 }

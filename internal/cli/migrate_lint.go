@@ -118,11 +118,11 @@ func (f *face) lint(ctx context.Context, o linting, given []string) error {
 	if !slices.Contains([]string{"error", "warning", "note"}, o.failOn) {
 		return usage("noon migration lint", fmt.Errorf("--fail-on %s is none of error, warning, note", o.failOn))
 	}
-	sources, err := f.sources(given)
+	catalog, err := f.catalogue(ctx, o) // before anything is parsed: the first parse takes a second or more
 	if err != nil {
 		return err
 	}
-	catalog, err := f.catalogue(ctx, o)
+	sources, err := f.sources(given)
 	if err != nil {
 		return err
 	}

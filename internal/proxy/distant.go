@@ -172,7 +172,7 @@ func (d *distant) request(ctx context.Context) (*http.Request, error) {
 	r.URL, r.Host = u, string(d.req.Host)
 	for i := range d.req.Fields {
 		f := &d.req.Fields[i]
-		switch f.Kind { //nolint:exhaustive // all others go on as they are
+		switch f.Kind {
 		case h1.Hop, h1.Host, h1.Length, h1.Transfer, h1.UpgradeTo:
 		case h1.Trailer:
 			if d.trailer == nil {

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -164,4 +165,43 @@ func TestUserOfDistantLeaves(t *testing.T) {
 		}
 		<-left
 	})
+}
+
+// TestDistantTalk: request and answer go on beside each other for as long as
+// they like.
+func TestDistantTalk(t *testing.T) {
+	t.Parallel()
+	p := distantly(t, proxy.Limits{FirstByte: 200 * time.Millisecond}, noon.Traffic{}, h2backend(t, func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).Flush()
+		_, _ = io.Copy(flushing{w}, r.Body)
+		w.Header().Set(http.TrailerPrefix+"Grpc-Status", "0")
+	}))
+	body, says := io.Pipe()
+	res, err := h2client(t).Do(request(t, http.MethodPost, p.url, body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	silence := time.NewTicker(300 * time.Millisecond)
+	defer silence.Stop()
+	for _, word := range []string{"one", "two", "six"} {
+		<-silence.C
+		_, _ = io.WriteString(says, word)
+		heard := make([]byte, 3)
+		if _, err := io.ReadFull(res.Body, heard); err != nil || string(heard) != word {
+			t.Fatalf("%q %v", heard, err)
+		}
+	}
+	_ = says.Close()
+	if rest, err := io.ReadAll(res.Body); err != nil || len(rest) > 0 || res.Trailer.Get("Grpc-Status") != "0" {
+		t.Errorf("%q %v %v", rest, err, res.Trailer)
+	}
+}
+
+// flushing sends everything at once.
+type flushing struct{ http.ResponseWriter }
+
+func (f flushing) Write(p []byte) (int, error) {
+	n, err := f.ResponseWriter.Write(p)
+	return n, errors.Join(err, http.NewResponseController(f.ResponseWriter).Flush())
 }

@@ -124,7 +124,7 @@ func TestServerClosesIdle(t *testing.T) {
 		var sent sync.WaitGroup
 		for range 4 {
 			sent.Go(func() {
-				for i := range 250 {
+				for i := range 100 {
 					var req *http.Request
 					switch i % 3 {
 					case 0:
@@ -141,11 +141,11 @@ func TestServerClosesIdle(t *testing.T) {
 			})
 		}
 		sent.Wait()
-		if served.Load() != 1000 {
-			t.Errorf("the instance saw %d requests, 1000 were sent", served.Load())
+		if served.Load() != 400 {
+			t.Errorf("the instance saw %d requests, 400 were sent", served.Load())
 		}
 		l.run(4, func() error { return wantOK(do(c, request(t, http.MethodGet, p.url, nil))) })
-		eventually(t, "GETs are sent", func() bool { return l.count() > 500 })
+		eventually(t, "GETs are sent", func() bool { return l.count() > 200 })
 		l.end(t)
 	})
 }

@@ -86,11 +86,12 @@ func (u *h2user) close() {
 
 var errLeaving = errors.New("the connection takes no more")
 
-// send begins a request; its body may follow. errLeaving: nothing was sent.
+// send begins a request; its body may follow. errLeaving: nothing was sent, for
+// the connection takes no more, or no more at a time.
 func (u *h2user) send(end bool, fields ...string) (uint32, *h2answer, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.leaving || u.err != nil {
+	if u.leaving || u.err != nil || len(u.open) >= 200 {
 		return 0, nil, errLeaving
 	}
 	u.block.Reset()

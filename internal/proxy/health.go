@@ -91,9 +91,14 @@ func (p *Proxy) checkHealth(ctx context.Context) {
 	tick := time.NewTicker(healthEvery)
 	defer tick.Stop()
 	var seen *snapshot
+	aged := time.Now()
 	for {
 		select {
 		case now := <-tick.C:
+			if now.Sub(aged) >= time.Second {
+				aged = now
+				p.ageBudgets()
+			}
 			if snap := p.snap.Load(); snap != seen {
 				seen = snap
 				p.lookForChecks(now)

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -90,9 +91,12 @@ func (a asker) Ask(ctx context.Context, site noon.Site, target string) (int, err
 	}
 	r.RequestURI = target
 	answer := &page{header: http.Header{}}
-	// It says that it is secure: it must not be redirected.
+	// A turn looks at the request's context by itself. It says that it is secure:
+	// it must not be redirected.
 	from := a.proxy.newWebConn(nil, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, nil, &tls.ConnectionState{ServerName: host})
-	a.proxy.serveStream(answer, r, from) //nolint:contextcheck // a turn looks at the request's by itself
+	if !a.proxy.serveStream(answer, r, from) { //nolint:contextcheck // the same
+		return 0, errors.New("the app has not answered")
+	}
 	return answer.status, nil
 }
 

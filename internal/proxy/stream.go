@@ -40,8 +40,9 @@ type waiting struct {
 	over bool // its time is over: nothing waits any more
 }
 
-// serveStream answers a request of HTTP/2.
-func (p *Proxy) serveStream(w http.ResponseWriter, r *http.Request, from *webConn) {
+// serveStream answers a request of HTTP/2. It returns false if there is no
+// answer, or no end of it.
+func (p *Proxy) serveStream(w http.ResponseWriter, r *http.Request, from *webConn) bool {
 	s := &stream{request: r, from: from, body: r.Body, control: http.NewResponseController(w)}
 	s.answer = answerWriter{to: w, heard: p.heard.get(), bodiless: r.Method == http.MethodHead}
 	defer p.heard.put(s.answer.heard)
@@ -50,21 +51,19 @@ func (p *Proxy) serveStream(w http.ResponseWriter, r *http.Request, from *webCon
 	s.conn.from, s.conn.hashed = from.user.from, from.user.hashed
 	if t := r.RequestURI; r.Method != http.MethodConnect && t != "*" && !strings.HasPrefix(t, "/") {
 		writePage(w, r, http.StatusBadRequest, "The path of a request begins with a slash.") // RFC 9113, section 8.3.1
-		return
+		return true
 	}
 	in, n := s.head()
 	if in == nil {
 		writePage(w, r, http.StatusRequestHeaderFieldsTooLarge, "The head of the request is too long.")
-		return
+		return true
 	}
 	p.sweeper.add(&s.conn)
 	t := p.turns.get(&s.conn, in, n)
 	t.run()
 	p.turns.put(t)
 	p.sweeper.remove(&s.conn)
-	if !s.answer.whole {
-		panic(http.ErrAbortHandler) // the only way to say that there is no more
-	}
+	return s.answer.whole
 }
 
 // head writes the head of the request into a buffer; none: it does not fit.
@@ -76,12 +75,12 @@ func (s *stream) head() (*slab, int) {
 	if len(head) <= len(room) {
 		return in, len(head)
 	}
-	slabs.put(in)
+	defer slabs.put(in) // the head may lie in it
 	if len(head) > maxHeader {
 		return nil, 0
 	}
-	in = slabs.get(bigSize)
-	return in, copy(in.b, head)
+	large := slabs.get(bigSize)
+	return large, copy(large.b, head)
 }
 
 func (s *stream) appendHead(b []byte) []byte {

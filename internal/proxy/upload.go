@@ -129,7 +129,9 @@ func (t *turn) upload(up *upConn) {
 	defer t.conn.slabs.put(s)
 	wanted := true
 	for {
-		t.within(uploadIdle)
+		if !t.replying.Load() { // else both go on as long as either likes, as in gRPC
+			t.within(uploadIdle)
+		}
 		n, err := t.conn.Read(s.room(spare)[:t.uploadPart(len(s.room(spare)))])
 		if n > 0 {
 			framed, done, ferr := t.frame(s, n)

@@ -200,7 +200,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	from := webConnOf(r.Context())
 	from.active.Add(1)
 	defer from.over()
-	p.serveStream(w, r, from) //nolint:contextcheck // a turn looks at the request's by itself
+	if !p.serveStream(w, r, from) { //nolint:contextcheck // a turn looks at the request's by itself
+		panic(http.ErrAbortHandler) // the only way to say that there is no more
+	}
 	if from.told.Load() {
 		// The connection ends soon after its last request: nothing may be kept
 		// back here until then.

@@ -53,7 +53,7 @@ func (l *look) command(t *table, family []*table, c sqlparse.Node, alone bool) {
 	case "AT_AttachPartition":
 		l.attach(t, c.Node("def"))
 	case "AT_DetachPartition":
-		l.detach(t, c.Node("def"), alone)
+		l.detach(t, c.Node("def"))
 	default:
 		l.setting(t, family, c)
 	}
@@ -153,7 +153,7 @@ func proves(t *table, key []string) bool {
 }
 
 // detach looks at DETACH PARTITION.
-func (l *look) detach(parent *table, def sqlparse.Node, alone bool) {
+func (l *look) detach(parent *table, def sqlparse.Node) {
 	child := l.world.table(def.Node("name"))
 	if def.Flag("concurrent") {
 		l.lock(parent, ShareUpdateExclusive)
@@ -163,10 +163,7 @@ func (l *look) detach(parent *table, def sqlparse.Node, alone bool) {
 	}
 	l.lock(parent, AccessExclusive)
 	l.lock(child, AccessExclusive)
-	f := l.hit("detach-partition", parent, "%s and its partition %s are locked against reads and writes", parent.before, child.before)
-	if alone && (l.world.version == 0 || l.world.version >= 140000) {
-		f.Fix = []Step{{SQL: []string{"ALTER TABLE " + parent.sql() + " DETACH PARTITION " + child.sql() + " CONCURRENTLY"}, Alone: true}}
-	}
+	l.hit("detach-partition", parent, "%s and its partition %s are locked against reads and writes", parent.before, child.before)
 	parent.Children = slices.DeleteFunc(parent.Children, func(n name) bool { return n == child.Name })
 }
 

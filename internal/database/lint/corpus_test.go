@@ -344,6 +344,9 @@ func TestFixes(t *testing.T) {
 	shared := connect(t, s.copied(t))
 	c := read(t, shared)
 	for _, e := range corpus(t) {
+		if e.fails {
+			continue
+		}
 		for _, f := range lint.Check(parse(t, e.statement), c, lint.Options{Tiny: 1, Separate: e.alone}) {
 			if f.Fix == nil || f.Accepted != "" || strings.HasPrefix(e.statement, "do ") {
 				continue

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -109,6 +110,12 @@ func TestPrivileges(t *testing.T) {
 		poor.address = w.as(user)
 		wantError(t, poor.open(t, migration.Options{}).Reach(t.Context(), set, migration.Expanded, nil), noon.Invalid, "denied", "GRANT ALTER ON `"+w.name+"`.* TO '"+user+"'@'127.0.0.1';")
 		w.untouched(t)
+		// Here, as everybody else of these tests may write all the same.
+		w.exec(t, "SET GLOBAL read_only = 1")
+		err := poor.open(t, migration.Options{}).Reach(t.Context(), set, migration.Expanded, nil)
+		w.exec(t, "SET GLOBAL read_only = 0")
+		wantError(t, err, noon.Conflict, "read-only", "Name the primary")
+		w.untouched(t)
 	})
 }
 
@@ -148,7 +155,8 @@ func TestDiskFull(t *testing.T) {
 // A second migrator is told who the first is.
 func TestLockHeld(t *testing.T) {
 	t.Parallel()
-	everywhere(t, func(t *testing.T, w world) {
+	everywhere(t, func(w world) {
+		t := w.t
 		slow := map[string]string{
 			"postgres": "CREATE TABLE slow (i INTEGER); SELECT pg_sleep(600);", "mysql": "CREATE TABLE slow (i INTEGER); SELECT sleep(600);",
 			"sqlite": "CREATE TABLE slow (i INTEGER); WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c) SELECT max(i) FROM c WHERE i < 0;",
@@ -156,12 +164,12 @@ func TestLockHeld(t *testing.T) {
 		set := w.set(t, "1_slow.sql", slow[w.kind])
 		ctx, cancel := context.WithCancel(t.Context())
 		began, ended := make(chan struct{}), make(chan error, 1)
+		tell := sync.OnceFunc(func() { close(began) })
 		first := w.open(t, migration.Options{Who: "the first"})
 		go func() {
 			ended <- first.Reach(ctx, set, migration.Expanded, func(p migration.Progress) {
-				if p.Statement == 2 && began != nil {
-					close(began)
-					began = nil
+				if p.Statement == 2 {
+					tell()
 				}
 			})
 		}()
@@ -230,7 +238,8 @@ func TestBlocked(t *testing.T) {
 // section stays.
 func TestWrongStatement(t *testing.T) {
 	t.Parallel()
-	everywhere(t, func(t *testing.T, w world) {
+	everywhere(t, func(w world) {
+		t := w.t
 		set := w.set(t, "1_a.sql", "CREATE TABLE a (i INTEGER);\n\nCREATE TABEL b (i INTEGER);\n")
 		db := w.open(t, migration.Options{})
 		err := db.Reach(t.Context(), set, migration.Expanded, nil)
@@ -260,7 +269,8 @@ func TestNeedsNoTransaction(t *testing.T) {
 
 func TestDownMissing(t *testing.T) {
 	t.Parallel()
-	everywhere(t, func(t *testing.T, w world) {
+	everywhere(t, func(w world) {
+		t := w.t
 		files := shop()
 		files[5] = strings.Split(files[5], "-- noon: down\n")[0]
 		db, set := w.open(t, migration.Options{}), w.set(t, files...)

@@ -222,10 +222,16 @@ func (b *batcher) replicas(ctx context.Context) (time.Duration, error) {
 }
 
 // batchable refuses a table whose changes can not be taken back with their
-// record.
+// record. Foreign keys of SQLite are enforced: a look before the commit would
+// cost every batch a look at the whole database.
 func (s *session) batchable(ctx context.Context, sec Section) error {
-	if s.dialect != sqltext.MySQL {
+	switch s.dialect {
+	case sqltext.PostgreSQL:
 		return nil
+	case sqltext.SQLite:
+		_, err := s.conn.ExecContext(ctx, `PRAGMA foreign_keys = ON`)
+		return err
+	case sqltext.MySQL:
 	}
 	engine, err := mysqlEngine(ctx, s.conn, sec.Batch.Table)
 	if err != nil {

@@ -2,6 +2,7 @@ package migration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -80,7 +81,7 @@ func (s *session) endBlockers(ctx context.Context, found []Blocker) {
 func (s *session) blocked(err error, found []Blocker) error {
 	e := &noon.Error{
 		Kind: noon.Conflict, Op: "wait for a lock of", Subject: s.name,
-		Err:  fmt.Errorf("it was not to be had within %v: %w", s.opts.Budget, err),
+		Err:  fmt.Errorf("it was not to be had within %v: %v", s.opts.Budget, err), //nolint:errorlint // what it was is no problem of its own any more
 		Hint: "Nothing of this step was changed. Look who holds locks for long, or try again when there is less to do.",
 	}
 	if len(found) > 0 {
@@ -91,6 +92,9 @@ func (s *session) blocked(err error, found []Blocker) error {
 		slices.Sort(names)
 		e.Err = fmt.Errorf("it was not to be had within %v, because of %s", s.opts.Budget, strings.Join(slices.Compact(names), "; "))
 		e.Hint = "Nothing of this step was changed. End that transaction and try again, or let noon end who blocks with --end-blockers."
+	}
+	if at, ok := errors.AsType[*spot](err); ok {
+		return &spot{section: at.section, index: at.index, err: e}
 	}
 	return e
 }

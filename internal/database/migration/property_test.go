@@ -60,7 +60,7 @@ func TestServerKilledAtAnyTime(t *testing.T) {
 			seed := rand.Uint64()
 			t.Logf("seed %d", seed)
 			r := rand.New(rand.NewPCG(seed, 0))
-			for range 3 {
+			for range 2 {
 				w := newWorldOn(t, kind, s)
 				files, columns, counted := generated(r, kind)
 				w.reachThroughDeaths(t, s, r, w.set(t, files...))
@@ -78,7 +78,7 @@ func TestServerKilledAtAnyTime(t *testing.T) {
 // then.
 func (w world) reachThroughDeaths(t *testing.T, s *dbtest.Server, r *rand.Rand, set migration.Set) {
 	t.Helper()
-	kills := 3
+	kills := 2
 	for {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		moment := time.Duration(r.IntN(300)) * time.Millisecond

@@ -46,7 +46,7 @@ func (r *relay) accept() {
 		if err != nil {
 			return
 		}
-		s, err := new(net.Dialer).Dial("tcp", r.server) //nolint:noctx // cut ends it
+		s, err := new(net.Dialer).Dial("tcp", r.server)
 		if err != nil {
 			c.Close()
 			continue

@@ -24,18 +24,19 @@ import (
 func kinds() []string { return []string{"postgres", "mysql", "sqlite"} }
 
 // everywhere runs a test on every server, with a database of its own.
-func everywhere(t *testing.T, test func(*testing.T, world)) {
+func everywhere(t *testing.T, test func(world)) {
 	t.Helper()
 	for _, kind := range kinds() {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			test(t, newWorld(t, kind))
+			test(newWorld(t, kind))
 		})
 	}
 }
 
 // world is an empty database, seen by the side of its app.
 type world struct {
+	t       *testing.T
 	kind    string
 	name    string
 	address string
@@ -53,7 +54,7 @@ func newWorld(t *testing.T, kind string) world {
 // newWorldOn makes a database of a server; SQLite has none.
 func newWorldOn(t *testing.T, kind string, s *dbtest.Server) world {
 	t.Helper()
-	w := world{kind: kind, name: fmt.Sprintf("w%d", shared().names.Add(1))}
+	w := world{t: t, kind: kind, name: fmt.Sprintf("w%d", shared().names.Add(1))}
 	var err error
 	switch kind {
 	case "postgres":
@@ -96,9 +97,9 @@ func (w world) close(t *testing.T) {
 	closing(t, w.app)
 }
 
-func (w world) exec(t *testing.T, query string, args ...any) {
+func (w world) exec(t *testing.T, query string) {
 	t.Helper()
-	if _, err := w.app.ExecContext(t.Context(), query, args...); err != nil {
+	if _, err := w.app.ExecContext(t.Context(), query); err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
 }
