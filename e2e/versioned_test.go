@@ -54,6 +54,9 @@ type versionedShop struct {
 	ended     chan error
 }
 
+// unhurried is for what takes seconds on a machine that has nothing else to do.
+const unhurried = 4 * time.Minute
+
 const (
 	ownersToken = "only for the owner"
 	shopsRole   = "shopkeeper" // owns the database and may make roles, and is no superuser
@@ -151,7 +154,7 @@ func (s *versionedShop) deployThroughCrash(n int) {
 	s.t.Helper()
 	s.move(n, func() {
 		d := s.begin("deploy", noon.ReleaseName(n), "-e", s.site.Environment)
-		eventually(s.t, soon, "the database is being changed", func() error {
+		eventually(s.t, unhurried, "the database is being changed", func() error {
 			v, err := s.deployment(d.ID)
 			if err != nil {
 				return err
@@ -165,7 +168,13 @@ func (s *versionedShop) deployThroughCrash(n int) {
 		})
 		s.killController()
 		s.serve()
-		s.ends(d.ID, noon.Warm)
+		eventually(s.t, unhurried, "the next controller goes on", func() error {
+			v, err := s.deployment(d.ID)
+			if err == nil && v.Status != noon.Warm {
+				err = fmt.Errorf("it is %s, waits for %q, error %s", v.Status, v.Waiting, fmt.Sprint(v.Error))
+			}
+			return err
+		})
 	})
 	s.equal(n-1, n)
 }
@@ -207,7 +216,7 @@ func (s *versionedShop) welcome() {
 func (s *versionedShop) bought() {
 	s.t.Helper()
 	before := s.customers.Result().OrdersAcknowledged
-	eventually(s.t, time.Minute, "customers buy", func() error {
+	eventually(s.t, unhurried, "customers buy", func() error {
 		r := s.customers.Result()
 		if r.OrdersAcknowledged < before+3 {
 			return fmt.Errorf("%+v", r)
@@ -268,7 +277,7 @@ func (s *versionedShop) schema(n int) string {
 // completed waits until nothing is left of the releases before n.
 func (s *versionedShop) completed(n int) {
 	s.t.Helper()
-	eventually(s.t, time.Minute, "the release before is gone", func() error {
+	eventually(s.t, unhurried, "the release before is gone", func() error {
 		var left []string
 		err := s.owner.QueryRow(s.t.Context(), `select coalesce(array_agg(what order by what), '{}') from (
 			select nspname as what from pg_namespace where nspname ~ '_v[0-9]+$' and nspname !~ ('_v' || $1 || '$')
@@ -301,7 +310,7 @@ func (s *versionedShop) close() {
 	}
 	s.good()
 	var v customers.Verification
-	eventually(s.t, time.Minute, "the worker has handled every order", func() (err error) {
+	eventually(s.t, unhurried, "the worker has handled every order", func() (err error) {
 		v, err = s.customers.Verify(s.t.Context(), customers.OrdersOverHTTP("http://"+s.address, "", ownersToken))
 		if err == nil && v.Unhandled > 0 {
 			err = fmt.Errorf("%d are not handled", v.Unhandled)

@@ -8,9 +8,9 @@ import "sync/atomic"
 // the last ten seconds or so have paid in. A crash of an instance takes along
 // what was on its way at that moment, which is a part of these.
 const (
-	usualBudget = 20          // percent of the requests
-	oneTry      = 100         // what a second try costs, in percent of a request
-	fewTries    = 10 * oneTry // there without any request
+	usualBudget = 20           // percent of the requests
+	oneTry      = 100          // what a second try costs, in percent of a request
+	fewTries    = 100 * oneTry // there without any request: ten a second
 	manyTries   = 100_000 * oneTry
 	forgetTenth = 10
 )

@@ -86,12 +86,12 @@ func TestBudget(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var b proxy.Budget
-		left := 1000 // percent of a try: ten without any request
+		left := 10_000 // percent of a try: a hundred without any request
 		for range rapid.IntRange(1, 2000).Draw(t, "steps") {
 			switch rapid.IntRange(0, 9).Draw(t, "step") {
 			case 0:
 				b.Age()
-				left -= (left - 1000) / 10
+				left -= (left - 10_000) / 10
 			case 1, 2, 3, 4, 5:
 				percent := rapid.IntRange(0, 100).Draw(t, "percent")
 				if b.Earn(percent); percent == 0 {
@@ -113,8 +113,8 @@ func TestBudget(t *testing.T) {
 		for b.Spend() {
 			many++
 		}
-		if many < 9 || many > 10 {
-			t.Fatalf("%d tries are left long after, want ten", many)
+		if many < 99 || many > 100 {
+			t.Fatalf("%d tries are left long after, want a hundred", many)
 		}
 	})
 }

@@ -127,6 +127,24 @@ func (e *endpoint) cold(now int64) bool {
 	return age < int64(slowStart) && rand.Int64N(int64(slowStart)) > age //nolint:gosec // a lot is drawn
 }
 
+// What makes an instance one that has fallen silent, perhaps: it is not
+// preferred for having less to do, up to so many times as much.
+const (
+	quietMany  = 8 // requests in flight
+	quietFor   = 500 * time.Millisecond
+	quietTimes = 4
+)
+
+// quieter reports that an instance has begun no answer lately although it has
+// enough to answer, while the other one has.
+func (e *endpoint) quieter(other *endpoint) bool {
+	if e.work.n.Load()&(streamUnit-1) < quietMany || other.load() > quietTimes*e.load() {
+		return false
+	}
+	since := e.clock() - quietFor.Milliseconds()
+	return e.heard.Load() < since && other.heard.Load() >= since
+}
+
 // load is the number of requests and streams in flight.
 func (e *endpoint) load() int64 {
 	n := e.work.n.Load()

@@ -251,6 +251,19 @@ func lengthOf(q *queue) int {
 	return q.waiting
 }
 
+// Quieter asks whether an instance with so many requests in flight, heard so
+// many milliseconds ago, is passed over for another.
+func Quieter(load, heardAgo, otherLoad, otherHeardAgo int64) bool {
+	const now = 10_000
+	var e, other endpoint
+	e.clock = func() int64 { return now }
+	e.work.n.Store(load)
+	e.heard.Store(now - heardAgo)
+	other.work.n.Store(otherLoad)
+	other.heard.Store(now - otherHeardAgo)
+	return e.quieter(&other)
+}
+
 // StandsOut tells why an instance with so many answers, bad ones and bad ones
 // in a row is left out beside others.
 func StandsOut(answers, bad float64, row int, otherAnswers, otherBad float64, rule noon.Outliers) string {

@@ -6,9 +6,9 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -25,10 +25,16 @@ import (
 func TestReleasesShareADatabase(t *testing.T) {
 	db := openDatabase(t)
 	dir := t.TempDir()
+	var old shop
 	before, stop := "", func() {}
 	for n := 1; n <= releases.Postgres.Count(); n++ {
 		s := build(t, releases.Postgres, n)
 		version := db.expand(n)
+		if n > 1 {
+			db.withdraw(version)
+			buy(t, before, "Alan Turing", 4)
+			version = db.expand(n)
+		}
 		s.url = db.role(n, version)
 		now, stopNow := s.open(t, dir)
 		want(t, fmt.Sprintf("r%d", n), http.StatusOK, "ready")(get(t, now+"/healthz"))
@@ -42,12 +48,15 @@ func TestReleasesShareADatabase(t *testing.T) {
 			if diff := cmp.Diff(stored(t, before), stored(t, now)); diff != "" {
 				t.Errorf("r%d sees other orders than r%d:\n%s", n, n-1, diff)
 			}
+			if diff := cmp.Diff(old.report(t, dir), s.report(t, dir)); diff != "" {
+				t.Errorf("r%d reports another day than r%d:\n%s", n, n-1, diff)
+			}
 		}
 		stop()
 		db.contract(version)
 		buy(t, now, "Grace Hopper", 2)
 		want(t, fmt.Sprintf("r%d alone", n), http.StatusOK, "ready")(get(t, now+"/healthz"))
-		before, stop = now, stopNow
+		old, before, stop = s, now, stopNow
 	}
 	for _, o := range stored(t, before) {
 		if o.Attempts != 2 || !strings.HasSuffix(o.Email, "@shop.example") || o.Total != 2900*o.Pieces {
@@ -76,6 +85,17 @@ func buy(t *testing.T, base, name string, pieces int) {
 	want(t, "look at the order", http.StatusOK, "Thank you, "+first)(read(t, r, err))
 }
 
+// report is what a release tells of today.
+func (s shop) report(t *testing.T, dir string) string {
+	t.Helper()
+	out, err := s.command(t, dir, "nightly", time.Now().UTC().Format(time.DateOnly)).CombinedOutput()
+	_, report, found := strings.Cut(string(out), "report made")
+	if err != nil || !found {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return report
+}
+
 // stored are all orders as a release tells them.
 func stored(t *testing.T, base string) []load.StoredOrder {
 	t.Helper()
@@ -89,10 +109,9 @@ func stored(t *testing.T, base string) []load.StoredOrder {
 
 // database is a database of the shop that releases share.
 type database struct {
-	t       *testing.T
-	engine  *postgres.Engine
-	url     string
-	applied []string
+	t      *testing.T
+	engine *postgres.Engine
+	url    string
 }
 
 func openDatabase(t *testing.T) *database {
@@ -133,11 +152,14 @@ func (d *database) expand(n int) int {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	older, err := releases.Postgres.Tree(max(1, n-1))
+	if err != nil {
+		d.t.Fatal(err)
+	}
 	var files []change.File
 	for name, text := range tree {
-		if strings.HasPrefix(name, "migrations/pg/") && !slices.Contains(d.applied, name) {
+		if _, done := older[name]; strings.HasPrefix(name, "migrations/pg/") && (!done || n == 1) {
 			files = append(files, change.File{Name: name, Data: []byte(text)})
-			d.applied = append(d.applied, name)
 		}
 	}
 	set, err := change.Read(files...)
@@ -154,10 +176,13 @@ func (d *database) expand(n int) int {
 	return plan.To
 }
 
-func (d *database) contract(version int) {
+func (d *database) contract(version int) { d.reach(version, postgres.Contracted) }
+func (d *database) withdraw(version int) { d.reach(version, postgres.Withdrawn) }
+
+func (d *database) reach(version int, phase postgres.Phase) {
 	d.t.Helper()
-	if err := d.engine.Reach(d.t.Context(), postgres.Order{Version: version, Phase: postgres.Contracted}, nil); err != nil {
-		d.t.Fatalf("version %d: %v", version, err)
+	if err := d.engine.Reach(d.t.Context(), postgres.Order{Version: version, Phase: phase, AcceptLoss: true}, nil); err != nil {
+		d.t.Fatalf("version %d is not %s: %v", version, phase, err)
 	}
 }
 

@@ -118,8 +118,7 @@ func plainJSON(data []byte) ([]byte, error) {
 	}
 	var raw json.RawMessage
 	if err := json.Unmarshal(data, &raw); err != nil {
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
+		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 			line := 1 + bytes.Count(data[:min(int(syntax.Offset), len(data))], []byte("\n"))
 			return nil, fmt.Errorf("line %d: %w", line, err)
 		}
@@ -130,8 +129,7 @@ func plainJSON(data []byte) ([]byte, error) {
 
 // place turns an error of the YAML library into one with file and line.
 func place(file string, err error) error {
-	var detail yaml.Error
-	if errors.As(err, &detail) {
+	if detail, ok := errors.AsType[yaml.Error](err); ok {
 		message, _, _ := strings.Cut(detail.GetMessage(), "\n")
 		if t := detail.GetToken(); t != nil {
 			return invalid(fmt.Sprintf("%s:%d:%d", file, t.Position.Line, t.Position.Column), errors.New(message), "Correct that place; the reference of operations lists every key.")

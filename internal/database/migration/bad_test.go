@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -163,12 +164,12 @@ func TestLockHeld(t *testing.T) {
 		set := w.set(t, "1_slow.sql", slow[w.kind])
 		ctx, cancel := context.WithCancel(t.Context())
 		began, ended := make(chan struct{}), make(chan error, 1)
+		tell := sync.OnceFunc(func() { close(began) })
 		first := w.open(t, migration.Options{Who: "the first"})
 		go func() {
 			ended <- first.Reach(ctx, set, migration.Expanded, func(p migration.Progress) {
-				if p.Statement == 2 && began != nil {
-					close(began)
-					began = nil
+				if p.Statement == 2 {
+					tell()
 				}
 			})
 		}()

@@ -414,7 +414,7 @@ coalesce((select max(extract(epoch from replay_lag)) from pg_stat_replication), 
 		if err != nil {
 			return err
 		}
-		why := ""
+		var why string
 		switch {
 		case lag > f.e.c.MaxLag.Seconds():
 			why = fmt.Sprintf("a replica is %.0f s behind", lag)

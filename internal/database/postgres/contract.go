@@ -145,7 +145,7 @@ func (t *table) renames(name string) []string {
 func (m *model) settleColumns(t *table, name string) []string {
 	var list []string
 	for _, c := range t.columns {
-		if c.def != nil && !(c.added && m.atOnce(t, c)) {
+		if c.def != nil && (!c.added || !m.atOnce(t, c)) {
 			action := "drop default"
 			if *c.def != "" {
 				action = "set default " + *c.def

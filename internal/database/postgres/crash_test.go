@@ -68,8 +68,7 @@ func (s *shop) reachAndDie(t *testing.T, p postgres.Plan, phase postgres.Phase, 
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=*:%d", fault.Env, point), fault.EnvLog+"="+log)
 	err = cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 			name, err := os.ReadFile(log)
 			if err != nil {

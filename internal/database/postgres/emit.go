@@ -40,7 +40,7 @@ func (m *model) views() []View {
 		v := View{Name: t.name, Of: t.phys}
 		for _, c := range t.columns {
 			col := ViewColumn{Name: c.name, Of: c.phys}
-			if c.def != nil && t.was != nil && !(c.added && m.atOnce(t, c)) {
+			if c.def != nil && t.was != nil && (!c.added || !m.atOnce(t, c)) {
 				col.Default = *c.def
 				if col.Default == "" {
 					col.Default = "nullif('','')::" + c.typ // a bare NULL would be that of the table
@@ -236,81 +236,6 @@ func (m *model) refer(t *table, k *foreignKey) []Stage {
 		Name: "validate foreign key " + k.name, Kind: Together, Locks: []Lock{{t.phys, "SHARE UPDATE EXCLUSIVE"}},
 		SQL: []string{table + "validate constraint " + quote(name)},
 	}}
-}
-
-// backfill describes how rows that are there get their new values; nil if the
-// table has no mark.
-func (m *model) backfill(t *table) *Backfill {
-	if t.was == nil || t.dropped || !t.marks() {
-		return nil
-	}
-	b := &Backfill{Table: t.phys, Key: t.was.PrimaryKey(), Pending: pending, Rows: t.was.Rows}
-	if len(b.Key) == 0 {
-		b.Key, b.Types = []string{"ctid"}, []string{"tid"}
-	} else {
-		for _, k := range b.Key {
-			b.Types = append(b.Types, t.typeOf(k))
-		}
-	}
-	groups := 0
-	for _, g := range t.groups {
-		if len(g.up) > 0 {
-			groups++
-		}
-	}
-	row := quote(t.phys)
-	for i, g := range t.groups {
-		for _, a := range g.up {
-			value := a.value.over(t.phys)
-			if groups > 1 {
-				value = fmt.Sprintf("case when %s.%s & %d <> 0 then %s else %s.%s end", row, quote(pending), g.bit, value, row, quote(a.column))
-			}
-			b.Set = append(b.Set, quote(a.column)+" = "+value)
-		}
-		if len(g.up) > 0 && len(g.down) > 0 {
-			b.Agree = append(b.Agree, m.twin(t, i).agree(t.phys))
-		}
-	}
-	for _, tr := range t.was.Triggers {
-		if strings.Contains(tr.Definition, "UPDATE ON") || strings.Contains(tr.Definition, " UPDATE OR") {
-			b.Fires = append(b.Fires, tr.Name)
-		}
-	}
-	return b
-}
-
-func (m *model) losses() []Loss {
-	var list []Loss
-	for _, t := range m.tables {
-		name := qualified(m.Schema, t.phys)
-		if t.was == nil {
-			list = append(list, Loss{"rows of new table " + t.name, "select count(*) from " + name})
-			continue
-		}
-		for i, g := range t.groups {
-			var names []string
-			for _, a := range g.up {
-				if len(a.value.uses) > 0 { // else nobody can tell what the new release wrote from what up did
-					names = append(names, t.called(a.column))
-				}
-			}
-			if len(names) > 0 {
-				s := &twin{m: m, t: t, g: &group{up: g.up}, number: i}
-				what := fmt.Sprintf("values of %s.%s that the release before can not show", t.name, strings.Join(names, ", "))
-				list = append(list, Loss{what, fmt.Sprintf("select count(*) from %s as %s where (%s & %d) = 0 and not (%s)", name, quote(t.phys), quote(pending), g.bit, s.agree(t.phys))})
-			}
-		}
-		for _, c := range t.columns {
-			if c.added && m.atOnce(t, c) {
-				where := quote(c.phys) + " is not null"
-				if c.def != nil && *c.def != "" {
-					where = fmt.Sprintf("row(%s)::record *<> row(cast(%s as %s))::record", quote(c.phys), *c.def, c.typ)
-				}
-				list = append(list, Loss{fmt.Sprintf("values of new column %s.%s", t.name, c.name), fmt.Sprintf("select count(*) from %s where %s", name, where)})
-			}
-		}
-	}
-	return list
 }
 
 // probe tries the parts of the plan that come from people on empty copies of

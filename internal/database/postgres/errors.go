@@ -28,8 +28,7 @@ const (
 
 // code is the SQLSTATE of an error of the server, "" for others.
 func code(err error) string {
-	var e *pgconn.PgError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return e.Code
 	}
 	return ""
@@ -47,8 +46,7 @@ func explain(op, subject string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var own *noon.Error
-	if errors.As(err, &own) {
+	if _, ok := errors.AsType[*noon.Error](err); ok {
 		return err
 	}
 	if server := (*pgconn.PgError)(nil); errors.As(err, &server) && server.Detail != "" {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/database/change"
 	"github.com/noon-deploy/noon/internal/database/pgcatalog"
 	"github.com/noon-deploy/noon/internal/database/postgres"
@@ -62,6 +63,16 @@ create publication feed for table users`)
 		if _, err := json.Marshal(p); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A read replica is refused in the plan.
+func TestReplicaIsRefused(t *testing.T) {
+	t.Parallel()
+	catalog := &pgcatalog.Catalog{Server: pgcatalog.Server{InRecovery: true, Version: 150000}}
+	err := postgres.Make(change.Set{}, catalog, postgres.Target{App: "shop", Schema: "public", Role: "shop"}).Refusal()
+	if err == nil || !strings.Contains(err.Error(), "it is a read replica") || !strings.Contains(noon.HintOf(err), "primary") {
+		t.Errorf("%v (%s)", err, noon.HintOf(err))
 	}
 }
 

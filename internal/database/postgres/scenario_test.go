@@ -51,8 +51,10 @@ func traits(r *rand.Rand) []trait {
 		case 0, 1:
 			list = append(list, retyped(r, c, pairs[r.IntN(len(pairs))]))
 		case 2:
-			list = append(list, trait{ddl: c + " text", old: one(c), new: one(c + "_new"), oldRead: c, newRead: c + "_new", value: word,
-				ops: "  - rename_column: {table: TABLE, from: " + c + ", to: " + c + "_new}\n"})
+			list = append(list, trait{
+				ddl: c + " text", old: one(c), new: one(c + "_new"), oldRead: c, newRead: c + "_new", value: word,
+				ops: "  - rename_column: {table: TABLE, from: " + c + ", to: " + c + "_new}\n",
+			})
 		case 3:
 			list = append(list, trait{ddl: c + " text", old: func(v string) [][2]string {
 				if strings.HasPrefix(v, "-") {
@@ -70,16 +72,22 @@ func traits(r *rand.Rand) []trait {
 		case 5:
 			list = append(list, merged(c, true))
 		case 6:
-			list = append(list, trait{new: one(c), newRead: c, byOld: "7", value: number,
-				ops: "  - add_column: {table: TABLE, column: {name: " + c + ", type: integer, default: \"7\"}}\n"})
+			list = append(list, trait{
+				new: one(c), newRead: c, byOld: "7", value: number,
+				ops: "  - add_column: {table: TABLE, column: {name: " + c + ", type: integer, default: \"7\"}}\n",
+			})
 		case 7:
-			list = append(list, trait{ddl: c + " text not null", old: one(c), oldRead: c, byNew: "gone", value: word,
-				ops: "  - drop_column: {table: TABLE, column: " + c + ", down: \"'gone'\"}\n"})
+			list = append(list, trait{
+				ddl: c + " text not null", old: one(c), oldRead: c, byNew: "gone", value: word,
+				ops: "  - drop_column: {table: TABLE, column: " + c + ", down: \"'gone'\"}\n",
+			})
 		default:
-			list = append(list, trait{ddl: c + " json", value: word, oldRead: c + "->>'v'", newRead: c + "->>'v'",
+			list = append(list, trait{
+				ddl: c + " json", value: word, oldRead: c + "->>'v'", newRead: c + "->>'v'",
 				old: func(v string) [][2]string { return [][2]string{{c, "json_build_object('v', " + lit(v) + ")"}} },
 				new: func(v string) [][2]string { return [][2]string{{c, "jsonb_build_object('v', " + lit(v) + ")"}} },
-				ops: fmt.Sprintf("  - alter_column: {table: TABLE, column: %[1]s, type: jsonb, up: %[1]s::jsonb, down: %[1]s::json}\n", c)})
+				ops: fmt.Sprintf("  - alter_column: {table: TABLE, column: %[1]s, type: jsonb, up: %[1]s::jsonb, down: %[1]s::json}\n", c),
+			})
 		}
 	}
 	return list
@@ -270,7 +278,7 @@ func (c *scenario) write(n int) {
 	for range n {
 		version := c.r.IntN(2)
 		ids := slices.Sorted(maps.Keys(c.old))
-		sql := ""
+		var sql string
 		switch kind := c.r.IntN(6); {
 		case len(ids) == 0 || kind < 2:
 			sql = c.insert(version)
