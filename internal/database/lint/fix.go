@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/noon-deploy/noon/internal/database/sqlparse"
@@ -98,8 +99,11 @@ func (l *look) fixColumnConstraint(t *table, def, c sqlparse.Node, suffix string
 		return nil
 	}
 	if c.Text("conname") != "" { // CONSTRAINT name CHECK …
-		_, body, _ = strings.Cut(body, c.Text("conname"))
-		body = strings.TrimSpace(strings.TrimPrefix(body, `"`))
+		parts := regexp.MustCompile(`(?is)^constraint\s+(?:"(?:[^"]|"")*"|[^\s"]+)\s*(.+)$`).FindStringSubmatch(body)
+		if parts == nil {
+			return nil // a comment stands in between
+		}
+		body = parts[1]
 	}
 	add := steps(l.plainColumn(t, def))
 	switch suffix {

@@ -44,14 +44,16 @@ func Fixed(sql string, statements []sqlparse.Statement, findings []Finding) (fix
 	}
 	done := 0
 	for i, s := range statements {
-		end := s.Offset + len(s.Text)
+		end, ends := s.Offset+len(s.Text), ""
 		if semicolon := strings.IndexByte(sql[end:], ';'); semicolon >= 0 && strings.TrimSpace(sql[end:end+semicolon]) == "" {
 			end += semicolon + 1
+		} else {
+			ends = ";" // of the last one; something may stand behind it now
 		}
 		w.enter(s)
 		fix := fixOf(findings, i)
 		if fix == nil || w.kind != "expand" && hasData(fix) {
-			w.keep(sql[done:end], startsSection(s))
+			w.keep(sql[done:end]+ends, startsSection(s))
 		} else {
 			w.keep(strings.TrimRight(sql[done:s.Offset], " \t"), startsSection(s))
 			w.replace(fix)
