@@ -125,7 +125,7 @@ func (l *load[T]) stop() (kept []T, failures []string) {
 	l.t.Logf("%d journeys in %s, %d failed, the longest took %s", l.journeys,
 		time.Since(l.began).Round(100*time.Millisecond), len(l.failures), l.longest.Round(time.Millisecond))
 	if len(l.failures) > 0 {
-		l.t.Logf("failed:\n%s", strings.Join(l.failures[:min(len(l.failures), 20)], "\n"))
+		l.t.Logf("failed:\n%s", strings.Join(l.failures[:min(len(l.failures), 10)], "\n"))
 	}
 	return l.kept, l.failures
 }

@@ -122,12 +122,16 @@ func (m *machine) environ(ctx context.Context) []string {
 			env = append(env, name+"="+value)
 		}
 	}
+<<<<<<< HEAD
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GONOSUMDB", "GOSUMDB", "GOPRIVATE"} {
 		if out, err := exec.CommandContext(ctx, "go", "env", name).Output(); err == nil {
 			env = append(env, name+"="+strings.TrimSpace(string(out)))
 		}
 	}
 	return env
+=======
+	return append(env, goCaches...)
+>>>>>>> realapps
 }
 
 type result struct {

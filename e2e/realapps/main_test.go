@@ -17,8 +17,9 @@ import (
 const choice = "NOON_REALAPPS" // the apps to run, "pocketbase,openfga,vendure"
 
 var (
-	noonBinary string // built once by TestMain
-	cacheDir   string // what was fetched and built of the apps, for the next time
+	noonBinary string   // built once by TestMain
+	cacheDir   string   // what was fetched and built of the apps, for the next time
+	goCaches   []string // variables that keep the caches of Go where they are
 )
 
 func TestMain(m *testing.M) {
@@ -53,7 +54,23 @@ func run(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, fmt.Errorf("build noon: %w: %s", err, out)
 	}
+	if goCaches, err = goEnv(ctx, "GOCACHE", "GOMODCACHE", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE"); err != nil {
+		return 1, err
+	}
 	return m.Run(), nil
+}
+
+// goEnv asks Go for variables.
+func goEnv(ctx context.Context, names ...string) ([]string, error) {
+	out, err := exec.CommandContext(ctx, "go", append([]string{"env"}, names...)...).Output()
+	if err != nil {
+		return nil, fmt.Errorf("go env: %w", err)
+	}
+	var env []string
+	for i, value := range strings.Split(strings.TrimSuffix(string(out), "\n"), "\n") {
+		env = append(env, names[i]+"="+value)
+	}
+	return env, nil
 }
 
 // chosen skips a test whose app was not asked for.

@@ -26,13 +26,13 @@ func TestOpenFGA(t *testing.T) {
 	m.set(map[string]string{"SITE_URL": m.url}, map[string]string{"OPENFGA_DATASTORE_URI": db})
 	m.release("1.8.4", map[string]string{"version": "1.8.4"})
 	m.walk("r1", "deploy", "r1")
-	was := query[int64](t, db, "select max(version_id) from goose_db_version")
+	was := query(t, db, pgx.RowTo[int64], "select max(version_id) from goose_db_version")
 	m.release("1.22.1", map[string]string{"version": "1.22.1"})
 	users := startLoad[grant](m, 4, m.program("journey/main.go"), "loop")
 	users.more(20)
 	m.walk("r2", "deploy", "r2")
 	users.more(20)
-	if now := query[int64](t, db, "select max(version_id) from goose_db_version"); now[0] <= was[0] {
+	if now := query(t, db, pgx.RowTo[int64], "select max(version_id) from goose_db_version"); now[0] <= was[0] {
 		t.Errorf("the schema is at %d, as before: nothing was migrated", now[0])
 	}
 	m.walk("r1", "rollback")
@@ -40,7 +40,7 @@ func TestOpenFGA(t *testing.T) {
 	m.walk("r2", "deploy", "r2")
 	users.more(20)
 	told := users.good()
-	stored := query[grant](t, db, `select store, _user as "user", relation, object_type || ':' || object_id as object
+	stored := query(t, db, pgx.RowToStructByPos[grant], `select store, _user as "user", relation, object_type || ':' || object_id as object
 		from tuple where _user not like 'user:smoke%'`)
 	same(t, "permissions", stored, told)
 }
@@ -64,8 +64,8 @@ func database(t *testing.T, name string) string {
 	return url
 }
 
-// query reads rows into values, or into structs by the names of their fields.
-func query[T any](t *testing.T, url, sql string) []T {
+// query reads rows: pgx.RowTo for values, pgx.RowToStructByPos for structs.
+func query[T any](t *testing.T, url string, row pgx.RowToFunc[T], sql string) []T {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
@@ -76,7 +76,7 @@ func query[T any](t *testing.T, url, sql string) []T {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, err := pgx.CollectRows(rows, pgx.RowTo[T])
+	list, err := pgx.CollectRows(rows, row)
 	if err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}

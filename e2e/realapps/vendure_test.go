@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // thing is something that a journey leaves behind: an order, a picture or the
@@ -57,14 +59,14 @@ func TestVendure(t *testing.T) {
 	for _, v := range append(customers.good(), shopkeeper.good()...) {
 		told = append(told, v.Kept...)
 	}
-	same(t, "orders, pictures and options", query[thing](t, db, vendureThings), told)
+	same(t, "orders, pictures and options", query(t, db, pgx.RowToStructByPos[thing], vendureThings), told)
 	eventually(t, 2*time.Minute, "background jobs have ended", func() error {
-		if n := query[int](t, db, `select count(*) from job_record where not "isSettled"`)[0]; n > 0 {
+		if n := query(t, db, pgx.RowTo[int], `select count(*) from job_record where not "isSettled"`)[0]; n > 0 {
 			return fmt.Errorf("%d have not", n)
 		}
 		return nil
 	})
-	jobs := query[string](t, db, `select state || ': ' || count(*) from job_record group by state`)
+	jobs := query(t, db, pgx.RowTo[string], `select state || ': ' || count(*) from job_record group by state`)
 	t.Logf("background jobs: %v", jobs)
 	if len(jobs) != 1 || !strings.HasPrefix(jobs[0], "COMPLETED: ") {
 		t.Errorf("background jobs are %v, want all completed", jobs)
