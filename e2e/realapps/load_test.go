@@ -170,7 +170,7 @@ func (m *machine) program(file string) string {
 	m.t.Helper()
 	out := filepath.Join(m.dir, filepath.Base(filepath.Dir(file)))
 	cmd := exec.CommandContext(m.t.Context(), "go", "build", "-o", out, file)
-	cmd.Dir, cmd.Env = m.repo, m.environ(m.t.Context())
+	cmd.Dir, cmd.Env = m.repo, m.environ()
 	if said, err := cmd.CombinedOutput(); err != nil {
 		m.t.Fatalf("build %s: %v: %s", file, err, said)
 	}

@@ -62,7 +62,7 @@ func (m *machine) serve() {
 		m.t.Fatal(err)
 	}
 	defer log.Close()
-	cmd.Stdout, cmd.Stderr, cmd.Env, cmd.Dir = log, log, m.environ(m.t.Context()), m.dir
+	cmd.Stdout, cmd.Stderr, cmd.Env, cmd.Dir = log, log, m.environ(), m.dir
 	if err := cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func (m *machine) clear(cmd *exec.Cmd, ended <-chan struct{}) {
 
 // environ is what noon gets, and builds through it: caches and the network of
 // whoever runs the tests, a home of their own.
-func (m *machine) environ(ctx context.Context) []string {
+func (m *machine) environ() []string {
 	env := []string{
 		"HOME=" + m.dir, "TMPDIR=" + filepath.Join(m.dir, "tmp"), "XDG_CACHE_HOME=" + cacheDir, "npm_config_cache=" + filepath.Join(cacheDir, "realapps", "npm"),
 		"NOON_DATA=" + filepath.Join(m.dir, "data"), "NOON_USER=tester", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
@@ -122,16 +122,7 @@ func (m *machine) environ(ctx context.Context) []string {
 			env = append(env, name+"="+value)
 		}
 	}
-<<<<<<< HEAD
-	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GONOSUMDB", "GOSUMDB", "GOPRIVATE"} {
-		if out, err := exec.CommandContext(ctx, "go", "env", name).Output(); err == nil {
-			env = append(env, name+"="+strings.TrimSpace(string(out)))
-		}
-	}
-	return env
-=======
 	return append(env, goCaches...)
->>>>>>> realapps
 }
 
 type result struct {
@@ -145,7 +136,7 @@ func (m *machine) try(ctx context.Context, stdin string, args ...string) result 
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, noonBinary, args...)
-	cmd.Env, cmd.Dir, cmd.Stdin = m.environ(ctx), m.repo, strings.NewReader(stdin)
+	cmd.Env, cmd.Dir, cmd.Stdin = m.environ(), m.repo, strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		m.t.Fatalf("noon %q: %v", args, err)
@@ -198,7 +189,7 @@ func (m *machine) release(title string, files map[string]string) {
 func (m *machine) git(args ...string) {
 	m.t.Helper()
 	cmd := exec.CommandContext(m.t.Context(), "git", args...)
-	cmd.Dir, cmd.Env = m.repo, m.environ(m.t.Context())
+	cmd.Dir, cmd.Env = m.repo, m.environ()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		m.t.Fatalf("git %q: %v: %s", args, err, out)
 	}

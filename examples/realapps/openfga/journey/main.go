@@ -42,7 +42,7 @@ type service struct {
 }
 
 func main() {
-	s := &service{url: strings.TrimSuffix(os.Getenv("SITE_URL"), "/"), client: http.Client{Timeout: 20 * time.Second}, user: "smoke"}
+	s := &service{url: strings.TrimSuffix(os.Getenv("SITE_URL"), "/"), client: http.Client{Timeout: time.Minute}, user: "smoke"}
 	if len(os.Args) < 2 {
 		if !s.report() {
 			os.Exit(1)
@@ -128,11 +128,7 @@ func (s *service) look(at string, ada, eve tuple) error {
 	return nil
 }
 
-<<<<<<< HEAD
-// ask sends one request and wants an answer of JSON.
-=======
 // ask posts JSON and wants an answer of JSON.
->>>>>>> realapps
 func (s *service) ask(path string, body, into any) error {
 	data, err := json.Marshal(body)
 	if err != nil {
@@ -150,17 +146,10 @@ func (s *service) ask(path string, body, into any) error {
 	defer res.Body.Close()
 	answer, err := io.ReadAll(res.Body)
 	if err != nil {
-<<<<<<< HEAD
-		return fmt.Errorf("%s %s: %w", http.MethodPost, path, err)
-	}
-	if res.StatusCode >= http.StatusMultipleChoices {
-		return fmt.Errorf("%s %s: %s: %.200s", http.MethodPost, path, res.Status, answer)
-=======
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	if res.StatusCode >= http.StatusMultipleChoices {
 		return fmt.Errorf("%s: %s: %.200s", path, res.Status, answer)
->>>>>>> realapps
 	}
 	if into == nil {
 		return nil
