@@ -32,6 +32,7 @@ type DataTask struct {
 	Data
 	Site  Site
 	Epoch int64    // of the controller that asks; who has seen a newer one refuses
+	Lossy bool     // a person has accepted that something is lost
 	Left  Revision // the other revision of the deployment, zero if there is none
 }
 

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 )
 
-//go:embed shop/*.go shop/noon.yaml shop/migrations shop/store shop/web
+//go:embed shop/*.go shop/*.yaml shop/migrations shop/store shop/web
 var sources embed.FS
 
 // Shop returns the sources of examples/shop.

@@ -5,7 +5,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,10 +16,14 @@ import (
 // while customers shop, with a plain proxy in front that only knows where to
 // send the next request.
 func TestCustomersDoNotNoticeAHandover(t *testing.T) {
-	dir := t.TempDir()
-	once(t, dir, "migrate")
-	old := startWeb(t, dir)
-	worker := start(t, dir, "worker")
+	t.Run("sqlite", func(t *testing.T) { handOver(t, sqlite(t)) })
+	t.Run("postgres", func(t *testing.T) { handOver(t, postgres(t)) })
+}
+
+func handOver(t *testing.T, at place) {
+	t.Helper()
+	old := startWeb(t, at)
+	worker := start(t, at, "worker")
 
 	var target atomic.Pointer[url.URL]
 	point := func(p *process) {
@@ -49,13 +52,13 @@ func TestCustomersDoNotNoticeAHandover(t *testing.T) {
 			r := customers.Result()
 			return r.OrdersAcknowledged >= orders+2 && r.StreamsOpened >= 4
 		})
-		next := start(t, dir, "web", release)
+		next := start(t, at, "web", release)
 		next.base = "http://" + next.await(t, `address=(127\.0\.0\.1:\d+)`)[1]
 		customers.SetAllowed("r1", "r2", "r3")
 		point(next)
 		customers.SetAllowed(release)
 		old.stop(t)
-		taker := start(t, dir, "worker")
+		taker := start(t, at, "worker")
 		worker.stop(t)
 		old, worker = next, taker
 		until(t, "streams at the new one", func() bool { return customers.Result().StreamsMoved > 0 })
@@ -64,7 +67,7 @@ func TestCustomersDoNotNoticeAHandover(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
-	v, err := customers.Verify(t.Context(), load.OrdersInFile(filepath.Join(dir, "shop.db")))
+	v, err := customers.Verify(t.Context(), load.OrdersOverHTTP(old.base, "", token))
 	if err != nil {
 		t.Fatal(err)
 	}

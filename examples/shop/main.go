@@ -3,12 +3,13 @@
 //
 //	shop web       answers customers on HOST:PORT
 //	shop worker    handles orders
-//	shop migrate   brings the database to what this release needs
+//	shop migrate   brings the SQLite database to what this release needs
 //	shop nightly   makes the report of a day: yesterday's, or of the day given
 //	shop announce  says in the log what is being deployed
 //
 // Everything comes from the environment: DATA_DIR, SESSION_KEY, ADMIN_TOKEN,
-// HOST, PORT, and what noon adds: NOON_RELEASE and its like.
+// HOST, PORT, and what noon adds: NOON_RELEASE and its like. DATABASE_URL names
+// a PostgreSQL database; without it the data are in an SQLite file in DATA_DIR.
 package main
 
 import (
@@ -50,7 +51,7 @@ func run(ctx context.Context, log *slog.Logger, args []string) error {
 	if dir == "" {
 		return errors.New("DATA_DIR is not set: it names the directory of the shop's data")
 	}
-	s, err := store.Open(ctx, dir, release())
+	s, err := open(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -67,6 +68,13 @@ func run(ctx context.Context, log *slog.Logger, args []string) error {
 		err = errUsage
 	}
 	return errors.Join(err, s.Close())
+}
+
+func open(ctx context.Context, dir string) (*store.Store, error) {
+	if url := os.Getenv("DATABASE_URL"); url != "" {
+		return store.Postgres(ctx, url, release())
+	}
+	return store.SQLite(ctx, dir, release())
 }
 
 // release is the name that noon gave to the release.
@@ -99,15 +107,6 @@ func serve(ctx context.Context, log *slog.Logger, s *store.Store, dir string) er
 	err = server.Serve(ctx, listener.(*net.TCPListener))
 	log.InfoContext(ctx, "shop is closed")
 	return err
-}
-
-func migrate(ctx context.Context, log *slog.Logger, s *store.Store) error {
-	taken, err := s.Migrate(ctx)
-	if err != nil {
-		return err
-	}
-	log.InfoContext(ctx, "schema is up to date", "applied", taken)
-	return nil
 }
 
 func nightly(ctx context.Context, log *slog.Logger, s *store.Store, args []string) error {

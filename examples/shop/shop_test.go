@@ -3,13 +3,10 @@ package main_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"mime/multipart"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -22,39 +19,55 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/noon-deploy/noon/internal/database/dbtest"
 )
 
-var binary string // the shop, built once
+var (
+	binary string // the shop, built once
+	server *dbtest.Server
+)
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "shop-test-")
-	if err == nil {
-		binary = filepath.Join(dir, "shop")
-		build := exec.Command("go", "build", "-o", binary, ".")
-		build.Stderr = os.Stderr
-		err = build.Run()
-	}
+	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		code = 1
 	}
-	code := m.Run()
-	_ = os.RemoveAll(dir)
 	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	dir, err := os.MkdirTemp("", "shop-test-")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	binary = filepath.Join(dir, "shop")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return 1, err
+	}
+	if server, err = dbtest.Postgres(context.Background()); err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, server.Close()) }()
+	return m.Run(), nil
 }
 
 const token = "only for the owner"
 
-func command(ctx context.Context, dir string, args ...string) *exec.Cmd {
+func command(ctx context.Context, at place, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, binary, args...)
-	c.Env = []string{"DATA_DIR=" + dir, "SESSION_KEY=sixteen letters!", "ADMIN_TOKEN=" + token, "NOON_RELEASE=r1", "PORT=0"}
+	c.Env = []string{"DATA_DIR=" + at.dir, "DATABASE_URL=" + at.url, "SESSION_KEY=sixteen letters!", "ADMIN_TOKEN=" + token, "NOON_RELEASE=r1", "PORT=0"}
 	return c
 }
 
 // once runs a subcommand to its end.
-func once(t *testing.T, dir string, args ...string) string {
+func once(t *testing.T, at place, args ...string) string {
 	t.Helper()
-	out, err := command(t.Context(), dir, args...).CombinedOutput()
+	out, err := command(t.Context(), at, args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("shop %v: %v\n%s", args, err, out)
 	}
@@ -106,9 +119,9 @@ func (p *process) await(t *testing.T, pattern string) []string {
 	}
 }
 
-func start(t *testing.T, dir string, args ...string) *process {
+func start(t *testing.T, at place, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: command(context.WithoutCancel(t.Context()), dir, args[0]), ended: make(chan error, 1), log: &output{more: make(chan struct{})}}
+	p := &process{cmd: command(context.WithoutCancel(t.Context()), at, args[0]), ended: make(chan error, 1), log: &output{more: make(chan struct{})}}
 	for _, release := range args[1:] {
 		p.cmd.Env = append(p.cmd.Env, "NOON_RELEASE="+release)
 	}
@@ -123,9 +136,9 @@ func start(t *testing.T, dir string, args ...string) *process {
 	return p
 }
 
-func startWeb(t *testing.T, dir string) *process {
+func startWeb(t *testing.T, at place) *process {
 	t.Helper()
-	p := start(t, dir, "web")
+	p := start(t, at, "web")
 	p.base = "http://" + p.await(t, `address=(127\.0\.0\.1:\d+)`)[1]
 	return p
 }
@@ -230,24 +243,24 @@ func orders(t *testing.T, base string) []map[string]any {
 
 func TestMigrationsOnceAndTwoReleasesAtOnce(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	early := startWeb(t, dir)
+	at := place{dir: t.TempDir()}
+	early := startWeb(t, at)
 	if status, text := get(t, browser(t), early.base+"/healthz"); status != http.StatusServiceUnavailable || !strings.Contains(text, "not ready") {
 		t.Errorf("before migrations: %d %s", status, text)
 	}
 	var all sync.WaitGroup
 	for range 4 { // several hosts may migrate at the same time
 		all.Go(func() {
-			if out, err := command(t.Context(), dir, "migrate").CombinedOutput(); err != nil {
+			if out, err := command(t.Context(), at, "migrate").CombinedOutput(); err != nil {
 				t.Errorf("%v %s", err, out)
 			}
 		})
 	}
 	all.Wait()
-	if out := once(t, dir, "migrate"); !strings.Contains(out, "applied=[]") {
+	if out := once(t, at, "migrate"); !strings.Contains(out, "applied=[]") {
 		t.Error(out)
 	}
-	second := startWeb(t, dir)
+	second := startWeb(t, at)
 	c := browser(t)
 	for _, p := range []*process{early, second} {
 		if status, text := get(t, c, p.base+"/healthz"); status != http.StatusOK {
@@ -270,9 +283,12 @@ func TestMigrationsOnceAndTwoReleasesAtOnce(t *testing.T) {
 
 func TestOneKeyIsOneOrder(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	once(t, dir, "migrate")
-	shops := []*process{startWeb(t, dir), startWeb(t, dir)}
+	databases(t, oneKeyIsOneOrder)
+}
+
+func oneKeyIsOneOrder(t *testing.T, at place) {
+	t.Helper()
+	shops := []*process{startWeb(t, at), startWeb(t, at)}
 	c := browser(t)
 	fill(t, c, shops[0].base)
 	var all sync.WaitGroup
@@ -305,9 +321,12 @@ func TestOneKeyIsOneOrder(t *testing.T) {
 // while others take over.
 func TestWorkersHandleEveryOrderOnce(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	once(t, dir, "migrate")
-	shop := startWeb(t, dir)
+	databases(t, workersHandleEveryOrderOnce)
+}
+
+func workersHandleEveryOrderOnce(t *testing.T, at place) {
+	t.Helper()
+	shop := startWeb(t, at)
 	c := browser(t)
 	const placed = 60
 	test := `{"test":true,"name":"noon","email":"smoke@shop.example"}`
@@ -320,14 +339,14 @@ func TestWorkersHandleEveryOrderOnce(t *testing.T) {
 	for range placed / 2 {
 		place()
 	}
-	a := start(t, dir, "worker")
+	a := start(t, at, "worker")
 	a.await(t, "order handled")
-	b := start(t, dir, "worker") // both are at it, as at a handover
+	b := start(t, at, "worker") // both are at it, as at a handover
 	a.kill(t)
 	for range placed / 2 {
 		place()
 	}
-	next := start(t, dir, "worker")
+	next := start(t, at, "worker")
 	b.kill(t)
 	late := time.After(30 * time.Second)
 	look := time.NewTicker(20 * time.Millisecond)
@@ -362,9 +381,12 @@ func TestWorkersHandleEveryOrderOnce(t *testing.T) {
 
 func TestNightlyIsIdempotent(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	once(t, dir, "migrate")
-	shop := startWeb(t, dir)
+	databases(t, nightlyIsIdempotent)
+}
+
+func nightlyIsIdempotent(t *testing.T, at place) {
+	t.Helper()
+	shop := startWeb(t, at)
 	c := browser(t)
 	fill(t, c, shop.base)
 	checkout(t, c, shop.base, "0123456789abcdef")
@@ -374,105 +396,18 @@ func TestNightlyIsIdempotent(t *testing.T) {
 	}
 	today, _ := orders(t, shop.base)[0]["placed"].(string)
 	for range 2 {
-		if out := once(t, dir, "nightly", today[:10]); !strings.Contains(out, "orders=1 pieces=2 revenue_cents=5800 open=1") {
+		if out := once(t, at, "nightly", today[:10]); !strings.Contains(out, "orders=1 pieces=2 revenue_cents=5800 open=1") {
 			t.Error(out)
 		}
 	}
-	if out := once(t, dir, "nightly"); !strings.Contains(out, "report made") {
+	if out := once(t, at, "nightly"); !strings.Contains(out, "report made") {
 		t.Error(out)
 	}
-	if out, err := command(t.Context(), dir, "nightly", "tomorrow").CombinedOutput(); err == nil {
+	if out, err := command(t.Context(), at, "nightly", "tomorrow").CombinedOutput(); err == nil {
 		t.Errorf("nightly tomorrow: %s", out)
 	}
-	if out := once(t, dir, "announce"); !strings.Contains(out, "deploying") {
+	if out := once(t, at, "announce"); !strings.Contains(out, "deploying") {
 		t.Error(out)
-	}
-}
-
-var png = append([]byte("\x89PNG\r\n\x1a\n"), bytes.Repeat([]byte("picture "), 4000)...)
-
-func multi(t *testing.T, content []byte) (string, []byte) {
-	t.Helper()
-	var out bytes.Buffer
-	w := multipart.NewWriter(&out)
-	part, err := w.CreateFormFile("image", "x.png")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := part.Write(content); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return w.FormDataContentType(), out.Bytes()
-}
-
-func TestUploads(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	once(t, dir, "migrate")
-	shop := startWeb(t, dir)
-	c := browser(t)
-	kind, form := multi(t, png)
-
-	// A customer who is gone in the middle leaves nothing.
-	conn, err := net.Dial("tcp", strings.TrimPrefix(shop.base, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	send(t, conn, "POST /products/kite/images HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", kind, len(form), form[:20000])
-	files := func(pattern string) int {
-		found, err := filepath.Glob(filepath.Join(dir, "uploads", pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(found)
-	}
-	until(t, "the part is being written", func() bool { return files(".part-*") == 1 })
-	if err := conn.Close(); err != nil {
-		t.Error(err)
-	}
-	until(t, "the part is gone", func() bool { return files(".part-*") == 0 })
-
-	for name, tc := range map[string]struct {
-		kind   string
-		body   []byte
-		status int
-	}{
-		"cut form":      {kind, form[:len(form)-10], http.StatusBadRequest},
-		"no form":       {"text/plain", png, http.StatusBadRequest},
-		"not a picture": {kind, bytes.ReplaceAll(form, []byte("\x89PNG"), []byte("text")), http.StatusBadRequest},
-		"too large":     {kind, append(bytes.Clone(form[:20000]), make([]byte, 17<<20)...), http.StatusRequestEntityTooLarge},
-	} {
-		q, err := http.NewRequestWithContext(t.Context(), http.MethodPost, shop.base+"/products/kite/images", bytes.NewReader(tc.body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		q.Header.Set("Content-Type", tc.kind)
-		q.Header.Set("Accept", "application/json")
-		r, err := c.Do(q)
-		if status, text := body(t, r, err); status != tc.status {
-			t.Errorf("%s: %d %s", name, status, text)
-		}
-	}
-	if files("*") != 0 {
-		t.Error("something was left")
-	}
-
-	sum := sha256.Sum256(png)
-	sha := hex.EncodeToString(sum[:])
-	r, err := c.Post(shop.base+"/products/kite/images", kind, bytes.NewReader(form))
-	if status, text := body(t, r, err); status != http.StatusCreated || !strings.Contains(text, sha) || !strings.Contains(text, fmt.Sprintf(`"size":%d`, len(png))) {
-		t.Error(status, text)
-	}
-	if status, text := get(t, c, shop.base+"/uploads/"+sha); status != http.StatusOK || text != string(png) {
-		t.Error(status, len(text))
-	}
-	for _, path := range []string{"/uploads/" + strings.Repeat("0", 64), "/uploads/..%2fshop.db"} {
-		if status, _ := get(t, c, shop.base+path); status != http.StatusNotFound {
-			t.Error(path, status)
-		}
 	}
 }
 

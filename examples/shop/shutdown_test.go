@@ -49,9 +49,8 @@ func answer(t *testing.T, in *bufio.Reader) *http.Response {
 // a connection is kept, and two streams are held.
 func TestShutdownLosesNothing(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	once(t, dir, "migrate")
-	shop := startWeb(t, dir)
+	at := sqlite(t)
+	shop := startWeb(t, at)
 
 	stock, events := dial(t, shop)
 	send(t, stock, "GET /stock HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -116,9 +115,8 @@ func TestShutdownLosesNothing(t *testing.T) {
 // to another process, and misses nothing.
 func TestStockIsToldToEveryProcess(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	once(t, dir, "migrate")
-	one, two := startWeb(t, dir), startWeb(t, dir)
+	at := sqlite(t)
+	one, two := startWeb(t, at), startWeb(t, at)
 	listen := func(p *process, last string) *bufio.Reader {
 		conn, in := dial(t, p)
 		send(t, conn, "GET /stock HTTP/1.1\r\nHost: x\r\n%s\r\n", last)
@@ -161,9 +159,8 @@ func TestStockIsToldToEveryProcess(t *testing.T) {
 
 func TestPages(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	once(t, dir, "migrate")
-	shop := startWeb(t, dir)
+	at := sqlite(t)
+	shop := startWeb(t, at)
 	c := browser(t)
 	fill(t, c, shop.base)
 	r, err := c.Get(shop.base + "/checkout")

@@ -67,19 +67,35 @@ func WriteFS(fsys FS, path string, data []byte, perm os.FileMode) error {
 }
 
 func replace(fsys FS, path string, data []byte, perm os.FileMode) error {
-	dir := filepath.Dir(path)
-	tmp, err := fsys.CreateTemp(dir, "."+filepath.Base(path)+suffix+"*")
+	tmp, err := prepare(fsys, path, data, perm)
 	if err != nil {
 		return err
 	}
-	err = errors.Join(fill(tmp, data, perm), tmp.Close())
-	if err == nil {
-		err = fsys.Rename(tmp.Name(), path)
+	if err := take(fsys, tmp, path); err != nil {
+		return err
 	}
+	return fsys.SyncDir(filepath.Dir(path))
+}
+
+// prepare makes the content durable beside the file and gives the name it has
+// there. After an error nothing is left over.
+func prepare(fsys FS, path string, data []byte, perm os.FileMode) (name string, err error) {
+	tmp, err := fsys.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+suffix+"*")
 	if err != nil {
-		return errors.Join(err, fsys.Remove(tmp.Name()))
+		return "", err
 	}
-	return fsys.SyncDir(dir)
+	if err := errors.Join(fill(tmp, data, perm), tmp.Close()); err != nil {
+		return "", errors.Join(err, fsys.Remove(tmp.Name()))
+	}
+	return tmp.Name(), nil
+}
+
+// take gives a prepared file its real name.
+func take(fsys FS, tmp, path string) error {
+	if err := fsys.Rename(tmp, path); err != nil {
+		return errors.Join(err, fsys.Remove(tmp))
+	}
+	return nil
 }
 
 func fill(f File, data []byte, perm os.FileMode) error {

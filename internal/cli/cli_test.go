@@ -180,7 +180,7 @@ func TestReferenceNamesEveryAnswer(t *testing.T) {
 	for section := range strings.SplitSeq(cli.Reference(), "\n## noon ") {
 		name, _, _ := strings.Cut(section, "\n")
 		first, _, _ := strings.Cut(name, " ")
-		silent := first == "serve" || first == "completion" || name == "env" || name == "proxy" || strings.HasPrefix(name, "#")
+		silent := first == "serve" || first == "completion" || name == "env" || name == "migration" || name == "proxy" || strings.HasPrefix(name, "#")
 		if !silent && !strings.Contains(section, "With `--json`") {
 			t.Errorf("noon %s does not say what it prints with --json", name)
 		}

@@ -57,6 +57,7 @@ func variables() []variable {
 		{"NOON_ENV", "environment; -e goes before"},
 		{"NOON_DATA", "data directory of serve; --data goes before"},
 		{"NOON_RUN", "directory of sockets; --run goes before"},
+		{"NOON_DATABASE", "address of the database of noon migration; --database goes before"},
 		{"NOON_USER", "who asks, for the journal; default SUDO_USER, USER or LOGNAME"},
 		{"NO_COLOR", "no colours, if it is not empty"},
 		{"XDG_DATA_HOME", "holds the data directory of users other than root; default ~/.local/share"},

@@ -78,6 +78,35 @@ func (d *databases) reach(ctx context.Context, task noon.DataTask, progress func
 	return d.sql(ctx, task, m, left, progress)
 }
 
+// check refuses a release whose stores can not be taken anywhere: servers that
+// do not answer or let nobody in, files that were applied with another content.
+// Nothing is changed.
+func (d *databases) check(ctx context.Context, site noon.Site, r noon.Revision) error {
+	_, app, err := d.catalog.app(ctx, site.App, r.Release)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	for _, s := range app.Stores {
+		if s.Migrations == "" {
+			continue
+		}
+		m, err := d.store(ctx, site, r, s.Name)
+		if err != nil {
+			return err
+		}
+		check := checkSQL
+		if s.Coexistence == noon.Versioned {
+			check = d.checkVersioned
+		}
+		if err := check(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // store reads what a release brings for one of its stores.
 func (d *databases) store(ctx context.Context, site noon.Site, r noon.Revision, name string) (migrated, error) {
 	rel, app, err := d.catalog.app(ctx, site.App, r.Release)

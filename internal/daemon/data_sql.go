@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/noon-deploy/noon"
@@ -63,6 +64,32 @@ func (d *databases) sql(ctx context.Context, task noon.DataTask, m migrated, lef
 	}
 	defer db.Close() //nolint:errcheck // everything is committed by now
 	return db.Reach(ctx, set, phase, func(p migration.Progress) { progress(sqlProgress(p)) })
+}
+
+// checkSQL looks whether the files of a store can be run where it is.
+func checkSQL(ctx context.Context, m migrated) error {
+	set, err := m.set()
+	if err != nil {
+		return err
+	}
+	db, err := migration.Open(ctx, m.address, migration.Options{})
+	if err != nil {
+		return err
+	}
+	defer db.Close() //nolint:errcheck // nothing was changed
+	all, err := db.Status(ctx, set)
+	if err != nil {
+		return err
+	}
+	for _, st := range all {
+		if st.Problem != "" {
+			return &noon.Error{
+				Kind: noon.Conflict, Op: "change " + m.Name, Subject: fmt.Sprintf("%04d_%s", st.Number, st.Name), Err: errors.New(st.Problem),
+				Hint: "Nothing was changed. `noon migration status` shows all of them.",
+			}
+		}
+	}
+	return nil
 }
 
 // beyond reports whether a release has migrations that another one has not.

@@ -41,18 +41,34 @@ func (m migrated) changes(names ...string) (change.Set, error) {
 	return change.Read(files...)
 }
 
-// versioned is a task on a store with a view for each release.
-func (d *databases) versioned(ctx context.Context, task noon.DataTask, m migrated, left *migrated, progress func(string)) error {
-	engine, err := postgres.Open(ctx, postgres.Config{
-		URL: m.address, App: prefix(m.site, m.Name), Wait: true, Log: d.log, Fault: d.faults,
-	})
+// checkVersioned looks whether the operations of a store can be carried out
+// where it is.
+func (d *databases) checkVersioned(ctx context.Context, m migrated) error {
+	v, err := d.versioning(ctx, m)
 	if err != nil {
 		return err
 	}
-	v := versioning{engine: engine, store: m, left: left, password: d.catalog.rolePassword(m.site, m.Name, m.release), progress: progress}
-	if err := v.look(ctx); err != nil {
+	_, err = v.pending()
+	return err
+}
+
+// versioning reads how far a versioned store is.
+func (d *databases) versioning(ctx context.Context, m migrated) (*versioning, error) {
+	engine, err := postgres.Open(ctx, postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Wait: true, Log: d.log, Fault: d.faults})
+	if err != nil {
+		return nil, err
+	}
+	v := &versioning{engine: engine, store: m, password: d.catalog.rolePassword(m.site, m.Name, m.release)}
+	return v, v.look(ctx)
+}
+
+// versioned is a task on a store with a view for each release.
+func (d *databases) versioned(ctx context.Context, task noon.DataTask, m migrated, left *migrated, progress func(string)) error {
+	v, err := d.versioning(ctx, m)
+	if err != nil {
 		return err
 	}
+	v.left, v.lossy, v.progress = left, task.Lossy, progress
 	switch task.Phase {
 	case noon.DataAdmitted:
 		return v.admit(ctx)

@@ -138,6 +138,11 @@ func (d *desk) migrations(ctx context.Context, dep, newest noon.Deployment, in *
 		return err
 	}
 	in.Brings, in.Past = brings, lacks
+	if dep.Plan.Kind == noon.PlanDeploy {
+		if err := d.data.check(ctx, dep.Site, dep.Plan.To); err != nil {
+			return err
+		}
+	}
 	if newest.Status != noon.Warm || newest.Plan.From.IsZero() {
 		return nil
 	}

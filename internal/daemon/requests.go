@@ -254,7 +254,7 @@ func (c *Controller) Approve(ctx context.Context, id int64, word api.Decision) (
 }
 
 func decide(d *noon.Deployment, word api.Decision) error {
-	if d.Status.Ended() {
+	if d.Status.Ended() && (d.Status != noon.Warm || len(word.Resolve) == 0) {
 		return &noon.Error{Kind: noon.Conflict, Op: "approve", Subject: d.Name(), Err: fmt.Errorf("it is %s already", d.Status)}
 	}
 	if len(word.Resolve) == 0 {

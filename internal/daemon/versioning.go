@@ -18,6 +18,7 @@ type versioning struct {
 	engine *postgres.Engine
 	store  migrated
 	left   *migrated // nil: no other release
+	lossy  bool      // a person has accepted what a withdrawal loses
 	postgres.Status
 	password string // of the release's role
 	progress func(string)
@@ -89,17 +90,20 @@ func (v *versioning) both(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	number := v.inForce()
-	if active := v.active(); active != nil && slices.Equal(names(*active), files) {
-		number = active.Number
-		err = v.reach(ctx, postgres.Order{Version: number, Phase: postgres.Expanded})
-	} else if number, err = v.next(ctx, active, files); err != nil {
-		return err
-	}
+	number, err := v.served(ctx, v.active(), files)
 	if err != nil {
 		return err
 	}
 	return v.admitTo(ctx, number)
+}
+
+// served has a version made of files served, and returns its number. One that
+// is on its way already is gone on with.
+func (v *versioning) served(ctx context.Context, active *postgres.Version, files []string) (int, error) {
+	if active != nil && slices.Equal(names(*active), files) {
+		return active.Number, v.reach(ctx, postgres.Order{Version: active.Number, Phase: postgres.Expanded})
+	}
+	return v.next(ctx, active, files)
 }
 
 // next expands a version for files, after one that nobody needs is out of the
@@ -113,7 +117,7 @@ func (v *versioning) next(ctx context.Context, active *postgres.Version, files [
 				Hint: "Nothing was changed. `noon status` tells what its completion waits for.",
 			}
 		}
-		if err := v.reach(ctx, postgres.Order{Version: active.Number, Phase: postgres.Withdrawn}); err != nil {
+		if err := v.reach(ctx, postgres.Order{Version: active.Number, Phase: postgres.Withdrawn, AcceptLoss: v.lossy}); err != nil {
 			return 0, err
 		}
 	}
@@ -139,7 +143,7 @@ func (v *versioning) alone(ctx context.Context) error {
 	case active != nil && slices.Equal(names(*active), files):
 		err = v.reach(ctx, postgres.Order{Version: active.Number, Phase: postgres.Contracted})
 	case active != nil:
-		err = v.reach(ctx, postgres.Order{Version: active.Number, Phase: postgres.Withdrawn})
+		err = v.reach(ctx, postgres.Order{Version: active.Number, Phase: postgres.Withdrawn, AcceptLoss: v.lossy})
 	case v.left == nil:
 		err = v.first(ctx, files)
 	}

@@ -73,11 +73,11 @@ func (d *demo) commit(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	var commits []string
-	for n := 1; n <= releases.Count; n++ {
-		if err := releases.Write(d.place.source(), n); err != nil {
+	for n := 1; n <= releases.SQLite.Count(); n++ {
+		if err := releases.SQLite.Write(d.place.source(), n); err != nil {
 			return nil, err
 		}
-		for _, args := range [][]string{{"add", "--all"}, {"commit", "--quiet", "--message", releases.Title(n)}} {
+		for _, args := range [][]string{{"add", "--all"}, {"commit", "--quiet", "--message", releases.SQLite.Title(n)}} {
 			if err := d.git(ctx, args...); err != nil {
 				return nil, err
 			}

@@ -8,8 +8,8 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/atomicfile"
@@ -116,8 +116,13 @@ func sameJSON(a, b any) bool {
 	return xerr == nil && yerr == nil && x == y
 }
 
-// digestForm is the only form of a digest that becomes a directory name.
-var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+// validDigest reports whether a digest has the only form that becomes a
+// directory name. An expression would cost a millisecond at every start of any
+// of noon's processes.
+func validDigest(digest string) bool {
+	hex, ok := strings.CutPrefix(digest, "sha256:")
+	return ok && len(hex) == 64 && strings.Trim(hex, "0123456789abcdef") == ""
+}
 
 // check refuses what can never be made so.
 func check(d noon.Desired) error {
@@ -133,7 +138,7 @@ func check(d noon.Desired) error {
 			return invalid("revision %s is impossible or there twice", r.Revision)
 		}
 		seen[r.Revision] = true
-		if !digestForm.MatchString(r.Digest) {
+		if !validDigest(r.Digest) {
 			return invalid("revision %s: %q is no digest", r.Revision, r.Digest)
 		}
 		if r.Share < 0 {

@@ -128,7 +128,7 @@ func (h *Host) earlier(ctx context.Context, f Filter, sources []*source, emit fu
 // recorded gives what is kept of a task whose process was removed.
 func (h *Host) recorded(id string) []LogLine {
 	var r taskRecord
-	if found, err := readJSON(h.taskFile(id), &r); !taskForm.MatchString(id) || err != nil || !found {
+	if found, err := readJSON(h.taskFile(id), &r); !validTask(id) || err != nil || !found {
 		return nil
 	}
 	var lines []LogLine

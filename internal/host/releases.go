@@ -128,7 +128,7 @@ func (r *releases) sweep(used func(digest string) bool) error {
 	for _, e := range entries {
 		path, digest := filepath.Join(r.base, e.Name()), "sha256:"+e.Name()
 		if !strings.HasPrefix(e.Name(), trash) {
-			if !digestForm.MatchString(digest) || used(digest) {
+			if !validDigest(digest) || used(digest) {
 				continue // in use, or the store's own, such as one that is being unpacked
 			}
 			if path, err = r.take(digest, used); err != nil || path == "" {

@@ -51,9 +51,17 @@ func (f Failure) String() string {
 
 // order is what the shop owes for one acknowledged order.
 type order struct {
-	id    int64
-	email string
-	sent  int64 // how often the client sent the purchase
+	id     int64
+	name   string
+	email  string
+	total  int64 // cents
+	pieces int64
+	sent   int64 // how often the client sent the purchase
+}
+
+// String gives the order as the customer knows it.
+func (o order) String() string {
+	return fmt.Sprintf("order %d of %s, %s: %d pieces for %d cents", o.id, o.name, o.email, o.pieces, o.total)
 }
 
 // book is written by all customers.

@@ -210,20 +210,23 @@ func TestTheProxyAndTheShopMustAgree(t *testing.T) {
 
 func TestVerifyFindsLosses(t *testing.T) {
 	s := openShop(t)
-	l := visit(t, s, load.Config{Rate: 6}, func(r load.Result) bool { return r.OrdersAcknowledged >= 5 && r.UploadsSent >= 2 })
+	l := visit(t, s, load.Config{Rate: 6}, func(r load.Result) bool { return r.OrdersAcknowledged >= 7 && r.UploadsSent >= 2 })
 	db, err := sql.Open("sqlite", s.file()+"?_pragma=busy_timeout(10000)")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { check(t, db.Close()) }()
+	left := func(n int) string { return fmt.Sprintf("(SELECT id FROM orders ORDER BY id LIMIT 1 OFFSET %d)", n) } // numbers have gaps
 	for _, change := range []string{
 		`DELETE FROM order_items`,
-		`DELETE FROM orders WHERE id = 1`,
+		`DELETE FROM orders WHERE id = ` + left(0),
 		`INSERT INTO orders (key, session, name, email, total, pieces, release, placed_at)
-			SELECT key || 'again', session, name, email, total, pieces, release, placed_at FROM orders WHERE id = 2`,
-		`UPDATE orders SET attempts = attempts + 1 WHERE id = 3`,
-		`INSERT INTO handlings (order_id, worker, at) VALUES (4, 'a', ''), (4, 'b', '')`,
-		`UPDATE orders SET email = 'somebody@else.example' WHERE id = 5`,
+			SELECT key || 'again', session, name, email, total, pieces, release, placed_at FROM orders WHERE id = ` + left(0),
+		`UPDATE orders SET attempts = attempts + 1 WHERE id = ` + left(1),
+		`INSERT INTO handlings (order_id, worker, at) SELECT id, worker, '' FROM orders, (SELECT 'a' AS worker UNION SELECT 'b') WHERE id = ` + left(2),
+		`UPDATE orders SET email = 'somebody@else.example' WHERE id = ` + left(3),
+		`UPDATE orders SET total = total * 100 WHERE id = ` + left(4),
+		`UPDATE orders SET name = 'Customer' WHERE id = ` + left(5),
 	} {
 		if _, err := db.ExecContext(t.Context(), change); err != nil {
 			t.Fatal(change, err)
@@ -240,10 +243,10 @@ func TestVerifyFindsLosses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v.Missing != 2 || v.Duplicated != 1 || v.Resent != 1 || v.HandledTwice != 1 || v.Stored != v.Acknowledged-2 || v.UploadsLost != 2 {
+	if v.Missing != 4 || v.Duplicated != 1 || v.Resent != 1 || v.HandledTwice != 1 || v.Stored != v.Acknowledged-4 || v.UploadsLost != 2 {
 		t.Errorf("%+v", v)
 	}
-	if l.Result().UploadsLost != 2 || len(v.Details) < 7 {
+	if l.Result().UploadsLost != 2 || len(v.Details) < 9 {
 		t.Errorf("uploads lost %d, details %q", l.Result().UploadsLost, v.Details)
 	}
 }

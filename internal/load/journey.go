@@ -22,6 +22,7 @@ var (
 	assetLink   = regexp.MustCompile(`/assets/[a-z0-9-]+\.([0-9a-f]{12})\.[a-z0-9]+`)
 	productLink = regexp.MustCompile(`href="(/products/([a-z0-9-]+))"`)
 	formKey     = regexp.MustCompile(`name="key" value="([A-Za-z0-9]{16,100})"`)
+	formPrice   = regexp.MustCompile(`Buy for (€ ([0-9]+)\.([0-9]{2}))`)
 	orderNumber = regexp.MustCompile(`data-order="([0-9]+)"`)
 )
 
@@ -113,17 +114,25 @@ func (c *customer) buy(ctx context.Context) {
 	if !ok {
 		return
 	}
-	found := formKey.FindSubmatch(a.body)
-	if found == nil {
-		c.load.book.fail("GET /checkout", fmt.Errorf("the form has no key: %s", a.excerpt()))
+	key, price := formKey.FindSubmatch(a.body), formPrice.FindSubmatch(a.body)
+	if key == nil || price == nil {
+		c.load.book.fail("GET /checkout", fmt.Errorf("the form has no key or no price: %s", a.excerpt()))
+		return
+	}
+	cents, err := strconv.ParseInt(string(price[2])+string(price[3]), 10, 64)
+	if err != nil {
+		c.load.book.fail("GET /checkout", fmt.Errorf("price: %w", err))
 		return
 	}
 	c.think()
-	p := purchase{Key: string(found[1]), Name: fmt.Sprintf("Customer %d", c.number), Email: c.email()}
+	p := purchase{
+		Key: string(key[1]), Name: fmt.Sprintf("Customer %d", c.number), Email: c.email(),
+		pieces: int64(pieces), price: string(price[1]), cents: cents,
+	}
 	if c.rand.IntN(2) == 0 {
 		c.buyByForm(ctx, p)
 	} else {
-		c.buyByProgram(ctx, p, pieces)
+		c.buyByProgram(ctx, p)
 	}
 }
 
@@ -134,6 +143,15 @@ type purchase struct {
 	Key   string `json:"key"`
 	Name  string `json:"name"`
 	Email string `json:"email"`
+
+	pieces int64
+	price  string // that the form showed
+	cents  int64  // the same
+}
+
+// is is the order that the purchase shall be, under a number.
+func (p purchase) is(id, sent int64) order {
+	return order{id: id, name: p.Name, email: p.Email, total: p.cents, pieces: p.pieces, sent: sent}
 }
 
 // buyByForm presses the button, some press it twice. The order counts once
@@ -166,31 +184,32 @@ func (c *customer) buyByForm(ctx context.Context, p purchase) {
 		c.load.book.fail("GET "+location, fmt.Errorf("order number: %w", err))
 		return
 	}
-	c.load.book.ordered(p.Key, order{id: id, email: p.Email, sent: sent})
+	c.load.book.ordered(p.Key, p.is(id, sent))
 }
 
 // buyByProgram sends JSON, sometimes twice. The order counts once an answer
 // has named it.
-func (c *customer) buyByProgram(ctx context.Context, p purchase, pieces int) {
+func (c *customer) buyByProgram(ctx context.Context, p purchase) {
 	body, err := json.Marshal(p)
 	if err != nil {
 		c.load.book.fail("POST /checkout", err)
 		return
 	}
 	var o order
-	for sent := range int64(1 + c.rand.IntN(5)/4) {
+	times := int64(1 + c.rand.IntN(5)/4)
+	for sent := int64(1); sent <= times; sent++ {
 		_, ok := c.post(ctx, "/checkout", "application/json", body, func(a answer) error {
-			id, err := orderOf(a, pieces, sent == 0)
-			if err == nil && o.id != 0 && id != o.id {
-				err = fmt.Errorf("the same key is order %d and order %d", o.id, id)
+			got, err := orderOf(a, p, sent)
+			if err == nil && o.id != 0 && got.id != o.id {
+				err = fmt.Errorf("the same key is order %d and order %d", o.id, got.id)
 			}
 			if err == nil {
-				o = order{id: id, email: p.Email, sent: sent + 1}
+				o = got
 			}
 			return err
 		})
 		if o.id != 0 {
-			o.sent = sent + 1
+			o.sent = sent
 			c.load.book.ordered(p.Key, o)
 		}
 		if !ok {
@@ -199,28 +218,26 @@ func (c *customer) buyByProgram(ctx context.Context, p purchase, pieces int) {
 	}
 }
 
-// orderOf reads the order's number: 201 for the first time, then 200.
-func orderOf(a answer, pieces int, first bool) (int64, error) {
+// orderOf reads the order that a purchase has become: 201 for the first time,
+// then 200.
+func orderOf(a answer, p purchase, sent int64) (order, error) {
 	want := http.StatusOK
-	if first {
+	if sent == 1 {
 		want = http.StatusCreated
 	}
 	if err := a.is(want); err != nil {
-		return 0, err
+		return order{}, err
 	}
 	var got struct {
-		Order struct {
-			ID     int64 `json:"id"`
-			Pieces int   `json:"pieces"`
-		} `json:"order"`
+		Order StoredOrder `json:"order"`
 	}
 	if err := json.Unmarshal(a.body, &got); err != nil {
-		return 0, fmt.Errorf("read order: %w: %s", err, a.excerpt())
+		return order{}, fmt.Errorf("read order: %w: %s", err, a.excerpt())
 	}
-	if got.Order.ID == 0 || got.Order.Pieces != pieces {
-		return 0, fmt.Errorf("the order should have %d pieces: %s", pieces, a.excerpt())
+	if o := got.Order.of(sent); o.id == 0 || o != p.is(o.id, sent) {
+		return order{}, fmt.Errorf("the answer to %s names %s", p.is(o.id, sent), o)
 	}
-	return got.Order.ID, nil
+	return got.Order.of(sent), nil
 }
 
 // sendPicture sends a picture of a product and looks at it.

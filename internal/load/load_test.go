@@ -33,7 +33,7 @@ func openShop(t *testing.T) *shop {
 	t.Helper()
 	s := &shop{dir: t.TempDir()}
 	var err error
-	if s.store, err = store.Open(t.Context(), s.dir, "r1"); err != nil {
+	if s.store, err = store.SQLite(t.Context(), s.dir, "r1"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { check(t, s.store.Close()) })

@@ -26,7 +26,7 @@ func OrdersInFile(path string) Orders {
 			return err
 		}
 		defer func() { err = errors.Join(err, db.Close()) }()
-		rows, err := db.QueryContext(ctx, `SELECT o.id, o.key, o.email, o.attempts,
+		rows, err := db.QueryContext(ctx, `SELECT o.id, o.key, o.name, o.email, o.total, o.pieces, o.attempts,
 			(SELECT count(*) FROM handlings h WHERE h.order_id = o.id) FROM orders o ORDER BY o.id`)
 		if err != nil {
 			return err
@@ -34,7 +34,7 @@ func OrdersInFile(path string) Orders {
 		defer rows.Close()
 		for rows.Next() {
 			var o StoredOrder
-			if err := rows.Scan(&o.ID, &o.Key, &o.Email, &o.Attempts, &o.Handled); err != nil {
+			if err := rows.Scan(&o.ID, &o.Key, &o.Name, &o.Email, &o.Total, &o.Pieces, &o.Attempts, &o.Handled); err != nil {
 				return err
 			}
 			each(o)

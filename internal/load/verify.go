@@ -1,8 +1,10 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -14,9 +16,35 @@ import (
 type StoredOrder struct {
 	ID       int64  `json:"id"`
 	Key      string `json:"key"`
+	Name     string `json:"name"`
 	Email    string `json:"email"`
+	Total    int64  `json:"total"` // cents
+	Pieces   int64  `json:"pieces"`
 	Attempts int64  `json:"attempts"` // how often the shop was asked for it
 	Handled  int64  `json:"handled"`  // how often a worker handled it
+}
+
+// UnmarshalJSON reads an order in the words of any release of the shop: some
+// call the name customer, some have it in two parts.
+func (s *StoredOrder) UnmarshalJSON(text []byte) error {
+	type plain StoredOrder
+	var words struct {
+		plain
+		Customer string `json:"customer"`
+		First    string `json:"first_name"`
+		Last     string `json:"last_name"`
+	}
+	if err := json.Unmarshal(text, &words); err != nil {
+		return err
+	}
+	*s = StoredOrder(words.plain)
+	s.Name = cmp.Or(s.Name, words.Customer, strings.TrimSpace(words.First+" "+words.Last))
+	return nil
+}
+
+// of is what the shop has of an order that was sent so often.
+func (s *StoredOrder) of(sent int64) order {
+	return order{id: s.ID, name: s.Name, email: s.Email, total: s.Total, pieces: s.Pieces, sent: sent}
 }
 
 // Orders reads all orders of the shop: OrdersInFile or OrdersOverHTTP.
@@ -25,7 +53,7 @@ type Orders func(ctx context.Context, each func(StoredOrder)) error
 // Verification is what the shop owes compared with what it has.
 type Verification struct {
 	Acknowledged int64    `json:"acknowledged"` // orders a customer was told about
-	Stored       int64    `json:"stored"`       // of these, stored under the number that was told
+	Stored       int64    `json:"stored"`       // of these, stored as it was told: number, name, e-mail address, pieces and price
 	Missing      int64    `json:"missing"`      // of these, not
 	Duplicated   int64    `json:"duplicated"`   // stored orders beyond the one of a key or a customer
 	Resent       int64    `json:"resent"`       // orders that reached the shop more often than the customer sent them
@@ -95,11 +123,11 @@ func (c *comparison) compare() Verification {
 		switch {
 		case !ok:
 			v.Missing++
-			v.note("order %d of %s is not stored", owed.id, owed.email)
+			v.note("%s is not stored", owed)
 			continue
-		case stored.ID != owed.id || stored.Email != owed.email:
+		case stored.of(owed.sent) != owed:
 			v.Missing++
-			v.note("order %d of %s is stored as order %d of %s", owed.id, owed.email, stored.ID, stored.Email)
+			v.note("%s is stored as %s", owed, stored.of(owed.sent))
 			continue
 		}
 		v.Stored++

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"hash/maphash"
 	"net"
-	"net/http"
 	"net/netip"
 	"time"
 
@@ -125,49 +124,5 @@ func (t *turn) write(log *meter.Log, series *meter.Series, took time.Duration) {
 		e.Instance = t.answerer.ID
 	}
 	e.RequestID, e.TraceID = t.called()
-	log.Write(&e)
-}
-
-// settleWeb is settle for what net/http carries.
-func (p *Proxy) settleWeb(x *webExchange, r *http.Request, seen *seenWriter, begin time.Time) {
-	series := p.nowhere
-	if x.target.route != nil {
-		series = x.target.route.series
-		id := x.query.id
-		if id == "" || x.query.issued {
-			id = r.RemoteAddr + r.UserAgent()
-			if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-				id = host + r.UserAgent()
-			}
-		}
-		series.Session(maphash.String(p.seed, id))
-	}
-	took := time.Since(begin)
-	series.Done(seen.status, took, max(r.ContentLength, 0), seen.bytes)
-	if x.failure != nil && r.Context().Err() == nil {
-		series.Failed(failureOf(x.failure))
-	}
-	if x.failure == nil && x.endpoint != nil && seen.status != 0 {
-		p.gave(x.target.site.state, x.endpoint, seen.status)
-	}
-	log := p.cfg.Access
-	if log == nil {
-		return
-	}
-	e := meter.Entry{
-		Time: begin, Method: []byte(r.Method), Host: []byte(r.Host), Path: []byte(r.URL.EscapedPath()), Query: []byte(r.URL.RawQuery), Protocol: r.Proto,
-		Status: seen.status, In: max(r.ContentLength, 0), Out: seen.bytes, Took: took, Key: series.Key(),
-		UserAgent: []byte(r.UserAgent()), RequestID: []byte(x.id), Failed: x.failure != nil,
-	}
-	if x.failure != nil {
-		e.Why = failureOf(x.failure)
-	}
-	e.Client = webRequest{Request: r, query: &x.query}.Address()
-	if e.Retries = x.retries; x.endpoint != nil {
-		e.Instance = x.endpoint.ID
-	}
-	if x.trace != "" {
-		e.TraceID = []byte(x.trace[3:35])
-	}
 	log.Write(&e)
 }

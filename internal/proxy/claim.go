@@ -190,7 +190,7 @@ func choose(pool, tried []*endpoint) *endpoint {
 	if b.load() < a.load() {
 		a, b = b, a
 	}
-	if a.cold(now) && !b.cold(now) {
+	if a.quieter(b) || a.cold(now) && !b.cold(now) {
 		a, b = b, a
 	}
 	for _, e := range [2]*endpoint{a, b} {

@@ -166,6 +166,9 @@ type failureBody struct {
 func decodeFailure(status int, data []byte) error {
 	var f failureBody
 	if err := json.Unmarshal(data, &f); err != nil || f.Error == nil {
+		if status == http.StatusNotFound {
+			return &noon.Error{Kind: noon.NotFound, Op: "call the proxy", Err: errors.New("it does not know this call"), Hint: "It is older; upgrade it."}
+		}
 		return &noon.Error{Kind: noon.Internal, Op: "call the proxy", Err: fmt.Errorf("status %d: %.200s", status, data), Hint: "It may be of another version; upgrade it."}
 	}
 	return f.Error

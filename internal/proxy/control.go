@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -100,7 +101,17 @@ func readRouting(body io.Reader) (noon.Routing, error) {
 	if err := decodeCall(body, &routing); err != nil {
 		return noon.Routing{}, err
 	}
-	return routing, nil
+	if reflect.ValueOf(routing.Traffic).IsZero() {
+		return routing, nil
+	}
+	// As a file gives it back: an empty list is none. Else the same routing would
+	// be another one after a restart.
+	data, err := json.Marshal(routing.Traffic)
+	if err == nil {
+		routing.Traffic = noon.Traffic{}
+		err = json.Unmarshal(data, &routing.Traffic)
+	}
+	return routing, err
 }
 
 func (p *Proxy) handleRemove(r *http.Request, own bool) error {

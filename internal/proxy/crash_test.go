@@ -86,6 +86,52 @@ func TestLingerLimit(t *testing.T) {
 	eventually(t, "it has ended", func() bool { return cmd.Process.Signal(syscall.Signal(0)) != nil })
 }
 
+// TestLingerEnds: a request that has just begun when the time of a proxy with a
+// successor is over is answered; one that has taken that long is told.
+func TestLingerEnds(t *testing.T) {
+	t.Parallel()
+	arrived, gate := make(chan string, 2), make(chan struct{})
+	app := backend(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/" {
+			arrived <- r.URL.Path
+			select {
+			case <-gate:
+			case <-r.Context().Done():
+			}
+		}
+		_, _ = fmt.Fprint(w, "r1")
+	})
+	const linger = 3 * time.Second
+	r, cmd := startChild(t, shortDir(t), proxy.Limits{Linger: linger, Stop: 2 * time.Second})
+	mustRoute(t, r, routing(1, 1, app))
+	long, fresh := dialRaw(t, r.url), dialRaw(t, r.url)
+	if a := fresh.get("/"); a.body != "r1" {
+		t.Fatal(a)
+	}
+	ask := func(c *rawConn, path string) <-chan answer {
+		answers := make(chan answer, 1)
+		go func() { answers <- c.get(path) }()
+		if got := <-arrived; got != path {
+			t.Errorf("%s has arrived, not %s", got, path)
+		}
+		return answers
+	}
+	old := ask(long, "/long")
+	if err := r.Upgrade(t.Context(), []string{os.Args[0]}); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(1600 * time.Millisecond)
+	late := ask(fresh, "/late")
+	if a := <-old; a.status != http.StatusServiceUnavailable {
+		t.Errorf("long: %+v", a)
+	}
+	close(gate)
+	if a := <-late; a.body != "r1" {
+		t.Errorf("late: %+v", a)
+	}
+	eventually(t, "it has ended", func() bool { return cmd.Process.Signal(syscall.Signal(0)) != nil })
+}
+
 // TestStop: without a successor, what is in flight is still answered.
 func TestStop(t *testing.T) {
 	t.Parallel()

@@ -86,23 +86,35 @@ func TestBudget(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var b proxy.Budget
-		left := 1000 // percent of a try: ten to begin with
+		left := 10_000 // percent of a try: a hundred without any request
 		for range rapid.IntRange(1, 2000).Draw(t, "steps") {
-			if rapid.Bool().Draw(t, "earn") {
+			switch rapid.IntRange(0, 9).Draw(t, "step") {
+			case 0:
+				b.Age()
+				left -= (left - 10_000) / 10
+			case 1, 2, 3, 4, 5:
 				percent := rapid.IntRange(0, 100).Draw(t, "percent")
 				if b.Earn(percent); percent == 0 {
 					percent = 20
 				}
-				if left < 10_000 {
-					left += percent
+				left += percent
+			default:
+				if got, want := b.Spend(), left >= 100; got != want {
+					t.Fatalf("spend: %v with %d left", got, left)
+				} else if got {
+					left -= 100
 				}
-				continue
 			}
-			if got, want := b.Spend(), left >= 100; got != want {
-				t.Fatalf("spend: %v with %d left", got, left)
-			} else if got {
-				left -= 100
-			}
+		}
+		for range 100 {
+			b.Age()
+		}
+		many := 0
+		for b.Spend() {
+			many++
+		}
+		if many < 99 || many > 100 {
+			t.Fatalf("%d tries are left long after, want a hundred", many)
 		}
 	})
 }

@@ -1,9 +1,10 @@
 // Package proxy is the data plane of one machine: it takes the requests of
 // users and sends each to an instance.
 //
-// HTTP/1.1 is served by a path of its own (userConn, turn, tunnel) on the
-// grammar of package h1; HTTP/2 and what is too odd for it by net/http. Both claim,
-// drain and treat requests alike.
+// Requests are served by a path of its own (userConn, turn, tunnel) on the
+// grammar of package h1. Of HTTP/2 net/http does the framing: to a turn each of
+// its requests is a connection of HTTP/1.1 (stream), and so is each to an
+// instance that speaks HTTP/2 alone (distant).
 //
 // It is a process of its own. What it serves is an immutable snapshot of all
 // sites behind one atomic pointer; [Client.Route] replaces the part of one

@@ -2,13 +2,15 @@ package proxy
 
 import (
 	"math/rand/v2"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/noon-deploy/noon"
 )
+
+// releaseHeader tells users which release has answered.
+const releaseHeader = "Noon-Release"
 
 // streamUnit is what one stream adds to endpoint.work: requests are counted in
 // the low half, streams in the high half, so that one that turns from a request
@@ -39,11 +41,8 @@ type endpoint struct {
 	begun  atomic.Int64 // unix nanoseconds since which it takes its part
 	clock  func() int64 // the sweeper's, in milliseconds
 
-	mark   []byte          // the field that tells users the release
-	pool   *pool           // connections for HTTP/1.1
-	kept   *http.Transport // requests that may be repeated: connections are kept
-	once   *http.Transport // all others: a connection each
-	stream *http.Transport // upgrades and event streams: a connection each, no limit to the first byte
+	mark []byte // the field that tells users the release
+	pool *pool  // connections to it
 
 	mu    sync.Mutex
 	first *exchange // those in flight, so that a drain can end them at its limit
@@ -56,13 +55,7 @@ func (p *Proxy) newEndpoint(site noon.Site, e noon.Endpoint) *endpoint {
 		site:     site,
 		clock:    p.sweeper.clock,
 		mark:     []byte(releaseHeader + ": " + noon.ReleaseName(e.Revision.Release) + "\r\n"),
-		pool:     newPool(e.Address, p.sweeper.clock, &p.slabs),
-		kept:     newTransport(true, p.limits.FirstByte, e.Protocol),
-		once:     newTransport(false, p.limits.FirstByte, e.Protocol),
-		stream:   newTransport(false, 0, e.Protocol),
-	}
-	if e.Protocol == noon.H2C {
-		made.once = made.kept // one connection carries all; its server tells what it has not begun
+		pool:     newPool(e, p.sweeper.clock, &p.slabs),
 	}
 	made.begun.Store(time.Now().UnixNano())
 	return made
@@ -134,6 +127,24 @@ func (e *endpoint) cold(now int64) bool {
 	return age < int64(slowStart) && rand.Int64N(int64(slowStart)) > age //nolint:gosec // a lot is drawn
 }
 
+// What makes an instance one that has fallen silent, perhaps: it is not
+// preferred for having less to do, up to so many times as much.
+const (
+	quietMany  = 8 // requests in flight
+	quietFor   = 500 * time.Millisecond
+	quietTimes = 4
+)
+
+// quieter reports that an instance has begun no answer lately although it has
+// enough to answer, while the other one has.
+func (e *endpoint) quieter(other *endpoint) bool {
+	if e.work.n.Load()&(streamUnit-1) < quietMany || other.load() > quietTimes*e.load() {
+		return false
+	}
+	since := e.clock() - quietFor.Milliseconds()
+	return e.heard.Load() < since && other.heard.Load() >= since
+}
+
 // load is the number of requests and streams in flight.
 func (e *endpoint) load() int64 {
 	n := e.work.n.Load()
@@ -152,7 +163,7 @@ func (e *endpoint) status(routed bool) noon.EndpointStatus {
 // enter registers an exchange that has been counted in.
 func (e *endpoint) enter(x *exchange) {
 	e.mu.Lock()
-	x.prev, x.next = nil, e.first
+	x.prev, x.next, x.since = nil, e.first, e.clock()
 	if e.first != nil {
 		e.first.prev = x
 	}
@@ -189,6 +200,18 @@ func (e *endpoint) endAll() {
 	}
 }
 
+// endBefore ends what was in flight at a time already, and what would stay for
+// as long as it likes.
+func (e *endpoint) endBefore(limit int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for x := e.first; x != nil; x = x.next {
+		if x.gentle || x.since < limit {
+			x.ender.stop()
+		}
+	}
+}
+
 // revive lets an endpoint that was drained take requests again.
 func (e *endpoint) revive() {
 	e.mu.Lock()
@@ -199,9 +222,4 @@ func (e *endpoint) revive() {
 
 // retire closes the connections to the instance that carry nothing. Those that
 // do are closed when they become idle.
-func (e *endpoint) retire() {
-	e.pool.retire()
-	e.kept.CloseIdleConnections()
-	e.once.CloseIdleConnections()
-	e.stream.CloseIdleConnections()
-}
+func (e *endpoint) retire() { e.pool.retire() }

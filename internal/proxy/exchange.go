@@ -1,11 +1,8 @@
 package proxy
 
 import (
-	"context"
 	"errors"
-	"net/http"
 	"net/netip"
-	"sync"
 	"time"
 )
 
@@ -30,8 +27,9 @@ type exchange struct {
 
 	// under endpoint.mu
 	next, prev *exchange
-	gentle     bool // its user can be told to leave and goes on elsewhere
-	told       bool // and was
+	since      int64 // when the endpoint was claimed, by its clock
+	gentle     bool  // its user can be told to leave and goes on elsewhere
+	told       bool  // and was
 	ender      interface {
 		// stop ends the exchange as kindly as its protocol allows. It does not
 		// block.
@@ -75,57 +73,4 @@ func (x *exchange) soften() {
 	x.endpoint.mu.Lock()
 	x.gentle = true
 	x.endpoint.mu.Unlock()
-}
-
-// webExchange is an exchange that net/http carries: of HTTP/2.
-type webExchange struct {
-	exchange
-	in      *http.Request // as it came
-	cancel  context.CancelCauseFunc
-	writer  *http.ResponseController
-	body    *replayBody // nil: the request has none
-	repeat  bool        // may be sent again although it was sent
-	renewed bool        // was sent again already
-	retries int         // instances that were tried in vain
-	id      string      // of the request
-	trace   string      // that it is part of
-	failure error       // why no instance has answered
-
-	mu       sync.Mutex
-	upgraded *upgradedConn // the client's connection once the protocol was switched
-	ended    bool
-}
-
-type exchangeKey struct{}
-
-func exchangeOf(ctx context.Context) *webExchange {
-	x, _ := ctx.Value(exchangeKey{}).(*webExchange)
-	return x
-}
-
-// stop implements exchange's end.
-func (x *webExchange) stop() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.ended {
-		return
-	}
-	x.ended = true
-	if x.upgraded != nil {
-		x.upgraded.goAway(func() { x.cancel(errEnded) })
-		return
-	}
-	// A client that does not read must not hold it up.
-	_ = x.writer.SetWriteDeadline(time.Now().Add(endGrace)) // not all connections have one
-	x.cancel(errEnded)
-}
-
-// upgrade notes the client's connection; from now on stop speaks its protocol.
-func (x *webExchange) upgrade(c *upgradedConn) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.upgraded = c
-	if x.ended {
-		c.goAway(func() { x.cancel(errEnded) })
-	}
 }

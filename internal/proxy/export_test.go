@@ -156,6 +156,9 @@ type Budget struct{ budget }
 // Earn pays in for a request.
 func (b *Budget) Earn(percent int) { b.earn(percent) }
 
+// Age is a second that passes.
+func (b *Budget) Age() { b.age() }
+
 // Spend pays for a second try.
 func (b *Budget) Spend() bool { return b.spend() }
 
@@ -248,11 +251,27 @@ func lengthOf(q *queue) int {
 	return q.waiting
 }
 
+// Quieter asks whether an instance with so many requests in flight, heard so
+// many milliseconds ago, is passed over for another.
+func Quieter(load, heardAgo, otherLoad, otherHeardAgo int64) bool {
+	const now = 10_000
+	var e, other endpoint
+	e.clock = func() int64 { return now }
+	e.work.n.Store(load)
+	e.heard.Store(now - heardAgo)
+	other.work.n.Store(otherLoad)
+	other.heard.Store(now - otherHeardAgo)
+	return e.quieter(&other)
+}
+
 // StandsOut tells why an instance with so many answers, bad ones and bad ones
 // in a row is left out beside others.
 func StandsOut(answers, bad float64, row int, otherAnswers, otherBad float64, rule noon.Outliers) string {
 	return standsOut(&tally{answers: answers, bad: bad}, row, &tally{answers: otherAnswers, bad: otherBad}, withOutlierDefaults(rule))
 }
+
+// Close gives back what Open has taken.
+func (p *Proxy) Close() { p.close() }
 
 // FrameReader is frameReader for tests.
 type FrameReader struct{ r frameReader }
@@ -265,3 +284,8 @@ func (f *FrameReader) Read(p []byte) { f.r.read(p, nil) }
 
 // Between reports that another frame may be put here.
 func (f *FrameReader) Between() bool { return f.r.between() }
+
+// Ask asks the app of a site, as for a certificate on demand.
+func (p *Proxy) Ask(ctx context.Context, site noon.Site, target string) (int, error) {
+	return asker{p}.Ask(ctx, site, target)
+}

@@ -46,7 +46,10 @@ func h2app(w http.ResponseWriter, r *http.Request) {
 // lose none while the proxy is replaced again and again.
 func TestUpgradesOverH2(t *testing.T) {
 	t.Parallel()
-	const upgrades = 20
+	upgrades := 20
+	if testing.Short() {
+		upgrades = 4
+	}
 	dir := shortDir(t)
 	plain, secure := freeAddress(t, dir), refusing(t)
 	r, _ := startChildOn(t, dir, proxy.Limits{}, []string{plain, "tls:" + secure})

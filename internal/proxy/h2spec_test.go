@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"strings"
 	"testing"
@@ -83,9 +84,7 @@ func casesOf(group *spec.TestGroup) map[string]*spec.TestCase {
 		all[fmt.Sprintf("%s/%d", strings.TrimSuffix(group.ID(), "/"), i+1)] = tc
 	}
 	for _, g := range group.Groups {
-		for id, tc := range casesOf(g) {
-			all[id] = tc
-		}
+		maps.Copy(all, casesOf(g))
 	}
 	return all
 }

@@ -29,6 +29,7 @@ type h2user struct {
 	next    uint32
 	open    map[uint32]*h2answer
 	leaving bool   // no more streams are taken
+	deaf    bool   // no window is opened
 	last    uint32 // the highest stream that is taken
 	goAways []uint32
 	err     error
@@ -44,7 +45,7 @@ type h2answer struct {
 }
 
 // dialH2 connects, over TLS unless config is nil.
-func dialH2(t testing.TB, address string, config *tls.Config) *h2user {
+func dialH2(t *testing.T, address string, config *tls.Config) *h2user {
 	t.Helper()
 	u, err := tryH2(address, config)
 	if err != nil {
@@ -85,11 +86,12 @@ func (u *h2user) close() {
 
 var errLeaving = errors.New("the connection takes no more")
 
-// send begins a request; its body may follow. errLeaving: nothing was sent.
+// send begins a request; its body may follow. errLeaving: nothing was sent, for
+// the connection takes no more, or no more at a time.
 func (u *h2user) send(end bool, fields ...string) (uint32, *h2answer, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.leaving || u.err != nil {
+	if u.leaving || u.err != nil || len(u.open) >= 200 {
 		return 0, nil, errLeaving
 	}
 	u.block.Reset()
@@ -167,7 +169,7 @@ func (u *h2user) takeLocked(f http2.Frame) {
 		if a != nil {
 			a.body.Write(f.Data())
 		}
-		if n := uint32(len(f.Data())); n > 0 && !f.StreamEnded() { //nolint:gosec // a frame is small
+		if n := uint32(len(f.Data())); n > 0 && !f.StreamEnded() && !u.deaf { //nolint:gosec // a frame is small
 			_ = u.framer.WriteWindowUpdate(f.StreamID, n)
 		}
 		if f.StreamEnded() {
@@ -202,7 +204,7 @@ func (u *h2user) endLocked(id uint32, err error) {
 }
 
 // wait gives the answer once it has ended.
-func (a *h2answer) wait(t testing.TB) *h2answer {
+func (a *h2answer) wait(t *testing.T) *h2answer {
 	t.Helper()
 	select {
 	case <-a.ended:

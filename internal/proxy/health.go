@@ -22,6 +22,7 @@ const (
 const (
 	healthEvery = 25 * time.Millisecond // how often it is seen what is due
 	probesMost  = 32                    // at a time
+	answerMost  = 32 << 10              // what is read of an answer, in bytes
 )
 
 // health asks the instances of those sites that want it. One goroutine owns
@@ -90,9 +91,14 @@ func (p *Proxy) checkHealth(ctx context.Context) {
 	tick := time.NewTicker(healthEvery)
 	defer tick.Stop()
 	var seen *snapshot
+	aged := time.Now()
 	for {
 		select {
 		case now := <-tick.C:
+			if now.Sub(aged) >= time.Second {
+				aged = now
+				p.ageBudgets()
+			}
 			if snap := p.snap.Load(); snap != seen {
 				seen = snap
 				p.lookForChecks(now)
@@ -186,7 +192,7 @@ func (h *health) askDue(ctx context.Context, asking *sync.WaitGroup, now time.Ti
 // probing makes a client whose every question is a connection of its own: one
 // that is kept would tell nothing of whether another can be made.
 func probing(protocol noon.Protocol) *http.Client {
-	t := newTransport(false, 0, protocol)
+	t := newTransport(protocol)
 	t.DisableKeepAlives = true
 	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
@@ -209,7 +215,7 @@ func (h *health) ask(ctx context.Context, e *endpoint, what noon.HealthCheck, ho
 	if err != nil {
 		return err
 	}
-	_, _ = io.CopyN(io.Discard, res.Body, bufferSize) // the status is the answer
+	_, _ = io.CopyN(io.Discard, res.Body, answerMost) // the status is the answer
 	_ = res.Body.Close()
 	if res.StatusCode < http.StatusOK || res.StatusCode >= http.StatusBadRequest {
 		return fmt.Errorf("%s is answered with %d", what.Path, res.StatusCode)

@@ -50,101 +50,112 @@ func stalls(w http.ResponseWriter, r *http.Request) {
 // an event stream.
 func TestIdle(t *testing.T) {
 	t.Parallel()
-	p := treated(t, noon.Traffic{Limits: noon.TrafficLimits{Idle: 50 * time.Millisecond}}, stalls)
-	for _, path := range []string{"/", "/chunked"} {
-		a, err := do(client(t), request(t, http.MethodGet, p.url+path, nil))
-		if err == nil || a.body != "begun" {
-			t.Errorf("%s: %+v %v, want an answer that is cut", path, a, err)
+	each(t, func(t *testing.T, c *http.Client) {
+		t.Helper()
+		p := treated(t, noon.Traffic{Limits: noon.TrafficLimits{Idle: 50 * time.Millisecond}}, stalls)
+		for _, path := range []string{"/", "/chunked"} {
+			a, err := do(c, request(t, http.MethodGet, p.url+path, nil))
+			if err == nil || a.body != "begun" {
+				t.Errorf("%s: %+v %v, want an answer that is cut", path, a, err)
+			}
 		}
-	}
-	text, err := p.Metrics(t.Context())
-	if err != nil || !strings.Contains(string(text), `kind="timeout"} 2`) {
-		t.Errorf("%v: it is not told why", err)
-	}
-	c := dialRaw(t, p.url)
-	c.raw("GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
-	for line := ""; !strings.Contains(line, "begun"); {
-		if line, err = c.r.ReadString('n'); err != nil {
-			t.Fatal(err)
+		text, err := p.Metrics(t.Context())
+		if err != nil || !strings.Contains(string(text), `kind="timeout"} 2`) {
+			t.Errorf("%v: it is not told why", err)
 		}
-	}
-	_ = c.conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
-	if b, err := c.r.Peek(4); !os.IsTimeout(err) {
-		t.Errorf("the stream has ended: %q %v", b, err)
-	}
+		raw := dialRaw(t, p.url)
+		raw.raw("GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+		for line := ""; !strings.Contains(line, "begun"); {
+			if line, err = raw.r.ReadString('n'); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = raw.conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+		if b, err := raw.r.Peek(4); !os.IsTimeout(err) {
+			t.Errorf("the stream has ended: %q %v", b, err)
+		}
+	})
 }
 
 // TestIdleIsNotSlow: an answer that goes on takes as long as it needs.
 func TestIdleIsNotSlow(t *testing.T) {
 	t.Parallel()
-	p := treated(t, noon.Traffic{Limits: noon.TrafficLimits{Idle: 10 * time.Second}}, func(w http.ResponseWriter, _ *http.Request) {
-		for range 5 {
-			_, _ = w.Write(bytes.Repeat([]byte("x"), 300_000))
-			_ = http.NewResponseController(w).Flush()
+	each(t, func(t *testing.T, c *http.Client) {
+		t.Helper()
+		p := treated(t, noon.Traffic{Limits: noon.TrafficLimits{Idle: 10 * time.Second}}, func(w http.ResponseWriter, _ *http.Request) {
+			for range 5 {
+				_, _ = w.Write(bytes.Repeat([]byte("x"), 300_000))
+				_ = http.NewResponseController(w).Flush()
+			}
+		})
+		if a := get(t, c, p.url); len(a.body) != 1_500_000 {
+			t.Errorf("%d bytes", len(a.body))
 		}
 	})
-	if a := get(t, client(t), p.url); len(a.body) != 1_500_000 {
-		t.Errorf("%d bytes", len(a.body))
-	}
 }
 
 // TestTotal: the time of a request with its answer, wherever it is spent.
 func TestTotal(t *testing.T) {
 	t.Parallel()
-	p := treated(t, noon.Traffic{Limits: noon.TrafficLimits{Total: time.Second}}, func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/never":
-			<-r.Context().Done()
-		case "/drips":
-			for r.Context().Err() == nil {
-				_, _ = io.WriteString(w, "drip")
-				_ = http.NewResponseController(w).Flush()
+	each(t, func(t *testing.T, c *http.Client) {
+		t.Helper()
+		p := treated(t, noon.Traffic{Limits: noon.TrafficLimits{Total: time.Second}}, func(w http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/never":
+				<-r.Context().Done()
+			case "/drips":
+				for r.Context().Err() == nil {
+					_, _ = io.WriteString(w, "drip")
+					_ = http.NewResponseController(w).Flush()
+				}
+			case "/ok":
+				_, _ = io.WriteString(w, "ok")
+			default:
+				stalls(w, r)
 			}
-		case "/ok":
-			_, _ = io.WriteString(w, "ok")
-		default:
-			stalls(w, r)
+		})
+		if a := get(t, c, p.url+"/never"); a.status != http.StatusGatewayTimeout {
+			t.Errorf("never: %+v", a)
+		}
+		for _, path := range []string{"/drips", "/", "/chunked"} {
+			if a, err := do(c, request(t, http.MethodGet, p.url+path, nil)); err == nil {
+				t.Errorf("%s: %d, want an answer that is cut", path, a.status)
+			}
+		}
+		for range 5 { // on one connection: each has its own
+			if a := get(t, c, p.url+"/ok"); a.body != "ok" {
+				t.Errorf("%+v", a)
+			}
+		}
+		r := dialRaw(t, p.url)
+		r.raw("GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+		_ = r.conn.SetReadDeadline(time.Now().Add(1500 * time.Millisecond))
+		if text, err := io.ReadAll(r.r); !os.IsTimeout(err) || !strings.Contains(string(text), "begun") {
+			t.Errorf("a stream has ended: %q %v", text, err)
+		}
+		// The body does not come.
+		slow := dialRaw(t, p.url)
+		slow.raw("POST /ok HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nfive!")
+		if a := slow.send(""); a.status != http.StatusRequestTimeout {
+			t.Errorf("slow body: %+v", a)
 		}
 	})
-	c := client(t)
-	if a := get(t, c, p.url+"/never"); a.status != http.StatusGatewayTimeout {
-		t.Errorf("never: %+v", a)
-	}
-	for _, path := range []string{"/drips", "/", "/chunked"} {
-		if a, err := do(c, request(t, http.MethodGet, p.url+path, nil)); err == nil {
-			t.Errorf("%s: %d, want an answer that is cut", path, a.status)
-		}
-	}
-	for range 5 { // on one connection: each has its own
-		if a := get(t, c, p.url+"/ok"); a.body != "ok" {
-			t.Errorf("%+v", a)
-		}
-	}
-	r := dialRaw(t, p.url)
-	r.raw("GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
-	_ = r.conn.SetReadDeadline(time.Now().Add(1500 * time.Millisecond))
-	if text, err := io.ReadAll(r.r); !os.IsTimeout(err) || !strings.Contains(string(text), "begun") {
-		t.Errorf("a stream has ended: %q %v", text, err)
-	}
-	// The body does not come.
-	slow := dialRaw(t, p.url)
-	slow.raw("POST /ok HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nfive!")
-	if a := slow.send(""); a.status != http.StatusRequestTimeout {
-		t.Errorf("slow body: %+v", a)
-	}
 }
 
 // TestTotalOfOneThatWaits: a request that waits for an instance is told when
 // its time is over.
 func TestTotalOfOneThatWaits(t *testing.T) {
 	t.Parallel()
-	p := start(t, proxy.Limits{Hold: time.Minute})
-	r := routing(1, 1)
-	r.Traffic.Limits.Total = 50 * time.Millisecond
-	mustRoute(t, p, r)
-	if a := get(t, client(t), p.url); a.status != http.StatusGatewayTimeout {
-		t.Errorf("%+v", a)
-	}
+	each(t, func(t *testing.T, c *http.Client) {
+		t.Helper()
+		p := start(t, proxy.Limits{Hold: time.Minute})
+		r := routing(1, 1)
+		r.Traffic.Limits.Total = 50 * time.Millisecond
+		mustRoute(t, p, r)
+		if a := get(t, c, p.url); a.status != http.StatusGatewayTimeout {
+			t.Errorf("%+v", a)
+		}
+	})
 }
 
 // TestConnections: connections that carry nothing make room for new ones; if
@@ -241,56 +252,58 @@ func half(t *testing.T, n int64) string {
 // Nothing is left of it.
 func TestSpool(t *testing.T) {
 	t.Parallel()
-	sums := backend(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/again/unread" {
-			w.WriteHeader(http.StatusRequestEntityTooLarge)
-			return
+	each(t, func(t *testing.T, c *http.Client) {
+		t.Helper()
+		sums := backend(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/again/unread" {
+				w.WriteHeader(http.StatusRequestEntityTooLarge)
+				return
+			}
+			h := sha256.New()
+			n, err := io.Copy(h, r.Body)
+			_, _ = fmt.Fprintf(w, "%d %x %v", n, h.Sum(nil), err)
+		})
+		dies := half(t, 100_000)
+		p := start(t, proxy.Limits{})
+		r := routing(1, 1, sums, dies)
+		r.Traffic.Replay = noon.Replay{Paths: []string{"/again"}, Memory: 200_000, Spool: 3_000_000, Budget: 100}
+		mustRoute(t, p, r)
+		body := make([]byte, 3_100_000)
+		for i := range body {
+			body[i] = byte(i * 7 >> 3)
 		}
-		h := sha256.New()
-		n, err := io.Copy(h, r.Body)
-		_, _ = fmt.Fprintf(w, "%d %x %v", n, h.Sum(nil), err)
-	})
-	dies := half(t, 100_000)
-	p := start(t, proxy.Limits{})
-	r := routing(1, 1, sums, dies)
-	r.Traffic.Replay = noon.Replay{Paths: []string{"/again"}, Memory: 200_000, Spool: 3_000_000, Budget: 100}
-	mustRoute(t, p, r)
-	body := make([]byte, 3_100_000)
-	for i := range body {
-		body[i] = byte(i * 7 >> 3)
-	}
-	c := client(t)
-	for i, size := range []int{90_000, 199_999, 200_000, 200_001, 1_000_000, 3_100_000} {
-		want := fmt.Sprintf("%d %x <nil>", size, sha256.Sum256(body[:size]))
-		for range 4 {
-			a, err := do(c, request(t, http.MethodPost, p.url+"/again/x", bytes.NewReader(body[:size]), func(r *http.Request) {
-				if i%2 == 1 {
-					r.Header.Set("Expect", "100-continue")
+		for i, size := range []int{90_000, 199_999, 200_000, 200_001, 1_000_000, 3_100_000} {
+			want := fmt.Sprintf("%d %x <nil>", size, sha256.Sum256(body[:size]))
+			for range 4 {
+				a, err := do(c, request(t, http.MethodPost, p.url+"/again/x", bytes.NewReader(body[:size]), func(r *http.Request) {
+					if i%2 == 1 {
+						r.Header.Set("Expect", "100-continue")
+					}
+				}))
+				if err != nil || a.body != want {
+					t.Errorf("%d: %+v %v, want %s", size, a, err, want)
 				}
-			}))
-			if err != nil || a.body != want {
-				t.Errorf("%d: %+v %v, want %s", size, a, err, want)
 			}
 		}
-	}
-	st, err := p.Status(t.Context(), shop)
-	if err != nil || !slices.ContainsFunc(st.Endpoints, func(e noon.EndpointStatus) bool { return e.ID == "r1_"+dies && e.Failed > 0 }) {
-		t.Errorf("no instance has died: %+v %v", st, err)
-	}
-	for range 10 { // an answer that comes before the body is read
-		if a, err := do(c, request(t, http.MethodPost, p.url+"/again/unread", bytes.NewReader(body))); err == nil && a.status != http.StatusRequestEntityTooLarge {
-			t.Errorf("unread: %+v", a)
+		st, err := p.Status(t.Context(), shop)
+		if err != nil || !slices.ContainsFunc(st.Endpoints, func(e noon.EndpointStatus) bool { return e.ID == "r1_"+dies && e.Failed > 0 }) {
+			t.Errorf("no instance has died: %+v %v", st, err)
 		}
-	}
-	entries, err := os.ReadDir(p.dir)
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".body") {
-			t.Errorf("%s is left", e.Name())
+		for range 10 { // an answer that comes before the body is read
+			if a, err := do(c, request(t, http.MethodPost, p.url+"/again/unread", bytes.NewReader(body))); err == nil && a.status != http.StatusRequestEntityTooLarge {
+				t.Errorf("unread: %+v", a)
+			}
 		}
-	}
-	if err != nil {
-		t.Error(err)
-	}
+		entries, err := os.ReadDir(p.dir)
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), ".body") {
+				t.Errorf("%s is left", e.Name())
+			}
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestSpoolOfOneThatLeaves: half a body is none.

@@ -37,6 +37,21 @@ func (t *turn) traceParent() []byte {
 	return n.trace[:]
 }
 
+// maxRequestID is the longest id that is believed, in bytes.
+const maxRequestID = 128
+
+func validRequestID(id string) bool {
+	if id == "" || len(id) > maxRequestID {
+		return false
+	}
+	for _, c := range []byte(id) {
+		if c <= ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 // appendTraceParent begins a trace that nobody has decided to sample.
 func appendTraceParent(b []byte) []byte {
 	b = append(b, "00-"...)

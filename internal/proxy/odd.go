@@ -47,6 +47,9 @@ type page struct {
 // Header implements http.ResponseWriter.
 func (p *page) Header() http.Header { return p.header }
 
+// Flush implements http.Flusher: nothing is kept back.
+func (p *page) Flush() {}
+
 // WriteHeader implements http.ResponseWriter.
 func (p *page) WriteHeader(status int) {
 	if p.status == 0 {

@@ -1,9 +1,7 @@
 package proxy
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"html"
 	"net/http"
@@ -37,39 +35,6 @@ func (r *refusal) page() (int, string) {
 		return http.StatusServiceUnavailable, "No release is live here yet."
 	default:
 		return http.StatusNotFound, "No application answers for this host name."
-	}
-}
-
-// statusClientGone is what nginx made common for a client that left; nobody
-// receives it.
-const statusClientGone = 499
-
-// writeFailure answers a request that no instance has answered.
-func (p *Proxy) writeFailure(w http.ResponseWriter, r *http.Request, err error) {
-	x := exchangeOf(r.Context())
-	x.failure = err
-	status, text := failurePage(r.Context(), err)
-	if status == statusClientGone {
-		w.WriteHeader(status)
-		return
-	}
-	if status >= http.StatusInternalServerError {
-		p.log.WarnContext(r.Context(), "request failed", "host", r.Host, "path", r.URL.Path, "status", status, "err", err)
-	}
-	if p.leaves(r) {
-		w.Header().Set("Connection", "close")
-	}
-	p.writeSitePage(w, r, x.target.site, status, text)
-}
-
-func failurePage(ctx context.Context, err error) (int, string) {
-	switch {
-	case errors.Is(context.Cause(ctx), errEnded):
-		return http.StatusServiceUnavailable, endedText
-	case ctx.Err() != nil:
-		return statusClientGone, ""
-	default:
-		return failureText(err)
 	}
 }
 

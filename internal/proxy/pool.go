@@ -4,9 +4,12 @@ import (
 	"context"
 	"math"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/noon-deploy/noon"
 )
 
 const (
@@ -42,6 +45,7 @@ func (u *upConn) Write(p []byte) (int, error) {
 // been idle; else it gets one of its own.
 type pool struct {
 	address string
+	http2   *http.Transport // nil: the instance speaks HTTP/1.1
 	clock   func() int64
 	slabs   *slabs
 
@@ -53,8 +57,11 @@ type pool struct {
 	broken atomic.Int64 // the shortest after which one was closed unannounced
 }
 
-func newPool(address string, clock func() int64, s *slabs) *pool {
-	p := &pool{address: address, clock: clock, slabs: s}
+func newPool(e noon.Endpoint, clock func() int64, s *slabs) *pool {
+	p := &pool{address: e.Address, clock: clock, slabs: s}
+	if e.Protocol == noon.H2C {
+		p.http2 = newTransport(noon.H2C)
+	}
 	p.broken.Store(math.MaxInt64)
 	return p
 }
@@ -63,6 +70,11 @@ func newPool(address string, clock func() int64, s *slabs) *pool {
 // An error means that nobody could be reached, or not until then; zero is no
 // such limit.
 func (p *pool) get(until time.Time, once bool) (*upConn, error) {
+	if p.http2 != nil {
+		d, u := newDistant(p.address, until, p.http2), &upConn{}
+		u.init(d, d, p.slabs)
+		return u, nil
+	}
 	for {
 		u := p.take(once)
 		if u == nil {
@@ -139,6 +151,9 @@ func (p *pool) retire() {
 	p.mu.Unlock()
 	for _, u := range idle {
 		_ = u.Close() // it carries nothing
+	}
+	if p.http2 != nil {
+		p.http2.CloseIdleConnections()
 	}
 }
 

@@ -62,37 +62,6 @@ func (p *Proxy) knowsPreview(r *http.Request, token string) bool {
 	return site != nil
 }
 
-// readCookies takes what is noon's own out of the request's cookies: upstream
-// never sees it.
-func readCookies(header http.Header, q *query) {
-	lines := header["Cookie"]
-	for i, line := range lines {
-		if strings.Contains(line, previewCookie) || strings.Contains(line, visitorCookie) {
-			kept := make([]string, len(lines))
-			copy(kept, lines[:i])
-			for j := i; j < len(lines); j++ {
-				kept[j] = readCookieLine(lines[j], q)
-			}
-			setCookies(header, kept)
-			return
-		}
-	}
-}
-
-func setCookies(header http.Header, lines []string) {
-	kept := lines[:0]
-	for _, line := range lines {
-		if line != "" {
-			kept = append(kept, line)
-		}
-	}
-	if len(kept) == 0 {
-		header.Del("Cookie")
-		return
-	}
-	header["Cookie"] = kept
-}
-
 // readCookieLine gives the line without noon's own cookies, everything else
 // as it was.
 func readCookieLine(line string, q *query) string {

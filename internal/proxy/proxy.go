@@ -7,10 +7,11 @@ import (
 	"hash/maphash"
 	"log"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
-	"net/http/httputil"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -78,22 +79,22 @@ const maxHeader = 64 << 10
 
 // Proxy sends requests to instances. Open makes one.
 type Proxy struct {
-	cfg     Config
-	limits  Limits
-	log     *slog.Logger
-	store   store
-	reverse *httputil.ReverseProxy
+	cfg    Config
+	limits Limits
+	log    *slog.Logger
+	store  store
 
-	slabs   slabs
-	turns   turns
-	heard   heards
-	ids     requestIDs
-	sweeper sweeper
-	meter   meter.Registry
-	seed    maphash.Seed
-	certs   *cert.Store
-	tls     *tls.Config
-	web     handOff
+	slabs    slabs
+	turns    turns
+	heard    heards
+	ids      requestIDs
+	sweeper  sweeper
+	meter    meter.Registry
+	bequests bequests
+	seed     maphash.Seed
+	certs    *cert.Store
+	tls      *tls.Config
+	web      handOff
 	// nowhere counts what belongs to no site.
 	nowhere *meter.Series
 
@@ -103,8 +104,9 @@ type Proxy struct {
 	draining    atomic.Bool  // a successor takes the new connections
 
 	// changes serialises whatever replaces the snapshot or the process.
-	changes sync.Mutex
-	handed  bool // under changes: the successor's word counts
+	changes  sync.Mutex
+	handed   bool // under changes: the successor's word counts
+	changing changing
 
 	mu        sync.Mutex // short: protects the maps
 	sites     map[noon.Site]*siteState
@@ -159,7 +161,6 @@ func Open(cfg Config) (*Proxy, error) {
 	p.seed, p.nowhere = maphash.MakeSeed(), p.meter.Series(meter.Key{})
 	p.sweeper.start, p.users.broken = time.Now(), make(chan error, 1)
 	p.users.seats.open(p.limits.Connections)
-	p.reverse = p.newReverse()
 	p.web = handOff{server: p.newWeb(), conns: make(chan net.Conn), done: make(chan struct{})}
 	if err := p.open(); err != nil {
 		p.close()
@@ -290,7 +291,7 @@ func (p *Proxy) finish(ctx context.Context) error {
 	p.log.InfoContext(ctx, "a successor serves, finishing what is left", "pid", os.Getpid())
 	for {
 		if p.users.open.wait(left) != nil || p.active.wait(left) != nil {
-			p.endEverything(context.WithoutCancel(ctx))
+			p.endLong(context.WithoutCancel(ctx))
 			break
 		}
 		// A connection that switched protocols is no longer open to the server but
@@ -299,6 +300,7 @@ func (p *Proxy) finish(ctx context.Context) error {
 			break
 		}
 	}
+	p.bequeath(context.WithoutCancel(ctx))
 	calls, cancelCalls := context.WithTimeout(context.WithoutCancel(ctx), callGrace)
 	defer cancelCalls()
 	if p.parts.open.wait(calls) != nil {
@@ -311,15 +313,30 @@ func (p *Proxy) finish(ctx context.Context) error {
 // has nothing else to do.
 const callGrace = 2 * time.Second
 
+// endLong ends what has been in flight for long. A user may be sending a
+// request on an old connection just now: what has begun lately, or begins, has
+// as long as if the proxy were stopped.
+func (p *Proxy) endLong(ctx context.Context) {
+	left, cancel := context.WithTimeout(ctx, p.limits.Stop)
+	defer cancel()
+	before := p.sweeper.clock() - p.limits.Stop.Milliseconds()
+	for _, e := range p.allEndpoints() {
+		e.endBefore(before)
+	}
+	if p.active.wait(left) != nil {
+		p.endEverything(ctx)
+	}
+}
+
+func (p *Proxy) allEndpoints() []*endpoint {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Values(p.endpoints))
+}
+
 // endEverything ends what is in flight, as kindly as its protocol allows.
 func (p *Proxy) endEverything(ctx context.Context) {
-	p.mu.Lock()
-	endpoints := make([]*endpoint, 0, len(p.endpoints))
-	for _, e := range p.endpoints {
-		endpoints = append(endpoints, e)
-	}
-	p.mu.Unlock()
-	for _, e := range endpoints {
+	for _, e := range p.allEndpoints() {
 		e.endAll()
 	}
 	last, cancel := context.WithTimeout(ctx, endGrace+time.Second)

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/noon-deploy/noon/internal/proxy/h1"
@@ -153,6 +155,14 @@ func (t *turn) cutBy(err error) meter.Failure {
 		return meter.Cut
 	}
 	return meter.ClientGone
+}
+
+func isEventStream(contentType string) bool {
+	if !strings.Contains(contentType, "event-stream") {
+		return false
+	}
+	kind, _, _ := mime.ParseMediaType(contentType) // an unreadable parameter does not change the kind
+	return kind == "text/event-stream"
 }
 
 // endsProperly reports an event stream that a drain has ended: the user

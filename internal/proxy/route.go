@@ -19,7 +19,7 @@ func (p *Proxy) route(ctx context.Context, r noon.Routing, own bool) error {
 	if err := validate(r); err != nil {
 		return &noon.Error{Kind: noon.Invalid, Op: "route", Subject: r.Site.String(), Err: err, Hint: "Nothing was changed."}
 	}
-	successor, err := p.change(own, func() error { return p.apply(r, own) }) //nolint:contextcheck // carried through, whoever waits
+	successor, err := p.change(&change{stored: stored{Routing: r}, own: own}) //nolint:contextcheck // carried through, whoever waits
 	if successor != nil {
 		return successor.Route(ctx, r)
 	}
@@ -31,7 +31,9 @@ func (p *Proxy) route(ctx context.Context, r noon.Routing, own bool) error {
 
 // remove forgets a site but for its fence.
 func (p *Proxy) remove(ctx context.Context, site noon.Site, fence noon.Fence, own bool) error {
-	successor, err := p.change(own, func() error { return p.applyRemove(site, fence, own) }) //nolint:contextcheck // the same
+	// Nothing of this generation may bring the site back.
+	tomb := stored{Routing: noon.Routing{Site: site, Fence: fence, Sequence: math.MaxInt64}, Removed: true}
+	successor, err := p.change(&change{stored: tomb, own: own}) //nolint:contextcheck // the same
 	if successor != nil {
 		return successor.Remove(ctx, site, fence)
 	}
@@ -39,46 +41,6 @@ func (p *Proxy) remove(ctx context.Context, site noon.Site, fence noon.Fence, ow
 		return err
 	}
 	return p.tellPredecessors(ctx, "remove", func(ctx context.Context, c *Client) error { return c.Remove(ctx, site, fence) })
-}
-
-// change runs do while nothing else changes the configuration. If a successor
-// has taken over meanwhile the change is for it, unless it comes from there.
-func (p *Proxy) change(own bool, do func() error) (*Client, error) {
-	p.changes.Lock()
-	defer p.changes.Unlock()
-	if p.handed && !own {
-		return NewClient(p.cfg.Control), nil
-	}
-	return nil, do()
-}
-
-// apply is called under changes.
-func (p *Proxy) apply(r noon.Routing, own bool) error {
-	p.mu.Lock()
-	state := p.sites[r.Site]
-	p.mu.Unlock()
-	var before noon.Routing
-	if state != nil {
-		same, err := state.accepts(r)
-		if same || err != nil {
-			return err
-		}
-		before = state.routing
-	}
-	if err := checkTLS(r, before, own); err != nil {
-		return err
-	}
-	if err := p.checkOthers(r); err != nil {
-		return err
-	}
-	if !own { // the file is the successor's to write
-		if err := p.store.save(stored{Routing: r}); err != nil {
-			return err
-		}
-	}
-	p.replace(r.Site, r, false)
-	p.cfg.Faults.Point("proxy route applied")
-	return nil
 }
 
 // accepts checks the order. same: it is what the site has already.
@@ -112,13 +74,22 @@ func sameRouting(a, b noon.Routing) bool {
 	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
-// checkOthers refuses what only the whole configuration can tell to be wrong.
-func (p *Proxy) checkOthers(r noon.Routing) error {
+// checkOthers refuses what only the whole configuration can tell to be wrong,
+// with the changes that are made with it.
+func (p *Proxy) checkOthers(r noon.Routing, batch []*change) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var errs []error
 	if other, what := p.conflictLocked(r); what != "" {
 		errs = append(errs, fmt.Errorf("%s is routed to %v", what, other))
+	}
+	for _, c := range batch {
+		if what := overlap(r, c.Routing); what != "" {
+			errs = append(errs, fmt.Errorf("%s is routed to %v", what, c.Routing.Site))
+		}
+		for _, id := range endpointsOf(r, c.Routing) {
+			errs = append(errs, fmt.Errorf("endpoint %s is one of %v", id, c.Routing.Site))
+		}
 	}
 	for _, n := range r.Endpoints {
 		if e := p.endpoints[n.ID]; e != nil && e.site != r.Site {
@@ -164,26 +135,4 @@ func (p *Proxy) replace(site noon.Site, r noon.Routing, removed bool) {
 	}
 	state.routing, state.removed, state.problem = r, removed, ""
 	p.publishLocked(state)
-}
-
-// applyRemove is called under changes.
-func (p *Proxy) applyRemove(site noon.Site, fence noon.Fence, own bool) error {
-	p.mu.Lock()
-	state := p.sites[site]
-	p.mu.Unlock()
-	if state == nil || state.removed && state.routing.Fence == fence {
-		return nil
-	}
-	if state.problem == "" && fence.Compare(state.routing.Fence) < 0 {
-		return staleError("remove", site, fmt.Errorf("fence %v is older than %v", fence, state.routing.Fence))
-	}
-	// Nothing of this generation may bring the site back.
-	tomb := noon.Routing{Site: site, Fence: fence, Sequence: math.MaxInt64}
-	if !own {
-		if err := p.store.save(stored{Routing: tomb, Removed: true}); err != nil {
-			return err
-		}
-	}
-	p.replace(site, tomb, true)
-	return nil
 }

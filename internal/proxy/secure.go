@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -56,7 +57,8 @@ func (p *Proxy) handshake(conn net.Conn) {
 	_ = conn.SetDeadline(time.Time{}) // closed: the next use tells
 	if state := c.ConnectionState(); state.NegotiatedProtocol == "h2" {
 		p.users.begun(conn)
-		p.handToWeb(p.newWebConn(c, c.RemoteAddr(), nil, &state, true))
+		_ = conn.SetReadDeadline(time.Now().Add(p.limits.Header)) // net/http takes it back once HTTP/2 has begun
+		p.handToWeb(p.newWebConn(c, c.RemoteAddr(), nil, &state))
 		return
 	}
 	p.serveOn(c, conn, true)
@@ -87,10 +89,14 @@ func (a asker) Ask(ctx context.Context, site noon.Site, target string) (int, err
 	if err != nil {
 		return 0, err
 	}
-	r.RequestURI, r.RemoteAddr = target, "127.0.0.1:0"
-	r.TLS = &tls.ConnectionState{} // it must not be redirected
+	r.RequestURI = target
 	answer := &page{header: http.Header{}}
-	a.proxy.forward(answer, r)
+	// A turn looks at the request's context by itself. It says that it is secure:
+	// it must not be redirected.
+	from := a.proxy.newWebConn(nil, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, nil, &tls.ConnectionState{ServerName: host})
+	if !a.proxy.serveStream(answer, r, from) { //nolint:contextcheck // the same
+		return 0, errors.New("the app has not answered")
+	}
 	return answer.status, nil
 }
 

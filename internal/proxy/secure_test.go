@@ -192,3 +192,31 @@ func TestEndWhileBeginning(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAsk: an app is asked whether a name may have a certificate, over no
+// connection at all, and is not answered for.
+func TestAsk(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	p, _ := securely(t, overTLS(routing(1, 1, backend(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/never":
+			<-release
+		case r.URL.Query().Get("domain") != "a.example.com":
+			w.WriteHeader(http.StatusForbidden)
+		default:
+			_, _ = fmt.Fprint(w, strings.Repeat("yes", 10_000))
+		}
+	})), func(s *noon.TLS) { s.Redirect = true }), "h1")
+	t.Cleanup(func() { close(release) })
+	for target, want := range map[string]int{"/allowed?domain=a.example.com": 200, "/allowed?domain=b.example.com": 403} {
+		if status, err := p.proxy.Ask(t.Context(), shop, target); status != want || err != nil {
+			t.Errorf("%s: %d %v, want %d", target, status, err, want)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if status, err := p.proxy.Ask(ctx, shop, "/never"); err == nil {
+		t.Errorf("an app that does not answer: %d", status)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/proxy/meter"
 )
 
 // The span of traffic that is looked at.
@@ -41,8 +42,10 @@ func (p *Proxy) handleSights(mux *http.ServeMux, handle func(string, func(*http.
 			writeMetrics(w, text, err)
 			return
 		}
-		p.serveMetrics(w)
+		p.serveMetrics(r.Context(), w, own)
 	})
+	handle("GET /v1/counts", func(r *http.Request) (any, error) { return p.ownCounts(), nil })
+	handle("POST /v1/counts", func(r *http.Request) (any, error) { return nil, p.handleCounts(r, own) })
 }
 
 // forgetEvery is how often series of releases that are gone are looked for.
@@ -64,9 +67,14 @@ func (p *Proxy) forgetSeries(ctx context.Context) {
 // MetricsType is the content type of the text exposition format.
 const MetricsType = "text/plain; version=0.0.4; charset=utf-8"
 
-func (p *Proxy) serveMetrics(w http.ResponseWriter) {
-	w.Header().Set("Content-Type", MetricsType)
-	_ = p.meter.WritePrometheus(w, p.gauges()) // a caller that left needs no answer
+func (p *Proxy) serveMetrics(ctx context.Context, w http.ResponseWriter, own bool) {
+	err := p.withEarlier(ctx, own, func(earlier []meter.Snapshot) {
+		w.Header().Set("Content-Type", MetricsType)
+		_ = p.meter.WritePrometheus(w, p.gauges(), earlier...) // a caller that left needs no answer
+	})
+	if err != nil {
+		writeAnswer(w, nil, err)
+	}
 }
 
 func writeMetrics(w http.ResponseWriter, text []byte, err error) {

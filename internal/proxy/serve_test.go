@@ -67,55 +67,57 @@ func TestHeadersUpstream(t *testing.T) {
 
 func TestAnswers(t *testing.T) {
 	t.Parallel()
-	content := bytes.Repeat([]byte("0123456789"), 100_000)
-	p := serving(t, func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/trailers":
-			w.Header().Set("Trailer", "Sum")
-			_, _ = fmt.Fprint(w, "body")
-			w.Header().Set("Sum", "42")
-		case "/early":
-			w.Header().Set("Link", "</a.css>; rel=preload")
-			w.WriteHeader(http.StatusEarlyHints)
-			_, _ = fmt.Fprint(w, "late")
-		case "/too-large":
-			w.WriteHeader(http.StatusRequestEntityTooLarge)
-		default:
-			w.Header().Set("Noon-Release", "r999")
-			http.ServeContent(w, r, "file.bin", time.Time{}, bytes.NewReader(content))
+	each(t, func(t *testing.T, c *http.Client) {
+		t.Helper()
+		content := bytes.Repeat([]byte("0123456789"), 100_000)
+		p := serving(t, func(w http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/trailers":
+				w.Header().Set("Trailer", "Sum")
+				_, _ = fmt.Fprint(w, "body")
+				w.Header().Set("Sum", "42")
+			case "/early":
+				w.Header().Set("Link", "</a.css>; rel=preload")
+				w.WriteHeader(http.StatusEarlyHints)
+				_, _ = fmt.Fprint(w, "late")
+			case "/too-large":
+				w.WriteHeader(http.StatusRequestEntityTooLarge)
+			default:
+				w.Header().Set("Noon-Release", "r999")
+				http.ServeContent(w, r, "file.bin", time.Time{}, bytes.NewReader(content))
+			}
+		})
+		if a := get(t, c, p.url+"/file"); !bytes.Equal([]byte(a.body), content) || a.header.Get("Noon-Release") != "r1" {
+			t.Errorf("%d bytes, %v", len(a.body), a.header)
+		}
+		if a := get(t, c, p.url+"/file", withHeader("Range", "bytes=10-19")); a.status != 206 || a.body != "0123456789" {
+			t.Errorf("range: %d %q", a.status, a.body)
+		}
+		head, err := do(c, request(t, http.MethodHead, p.url+"/file", nil))
+		if err != nil || head.body != "" || head.header.Get("Content-Length") != "1000000" {
+			t.Errorf("head: %+v %v", head, err)
+		}
+		res, err := c.Do(request(t, http.MethodGet, p.url+"/trailers", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, res.Body); err != nil || res.Trailer.Get("Sum") != "42" {
+			t.Errorf("trailer %v, %v", res.Trailer, err)
+		}
+		_ = res.Body.Close()
+		raw := dialRaw(t, p.url)
+		if a := raw.get("/early"); a.status != http.StatusEarlyHints || a.header.Get("Link") == "" {
+			t.Errorf("early hints: %+v", a)
+		}
+		// An instance that refuses an upload before it has read it.
+		large := request(t, http.MethodPost, p.url+"/too-large", io.LimitReader(zeros{}, 8<<20))
+		large.ContentLength = 8 << 20
+		if res, err := c.Do(large); err != nil || res.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("early refusal: %v %v", res, err)
+		} else {
+			_ = res.Body.Close()
 		}
 	})
-	c := client(t)
-	if a := get(t, c, p.url+"/file"); !bytes.Equal([]byte(a.body), content) || a.header.Get("Noon-Release") != "r1" {
-		t.Errorf("%d bytes, %v", len(a.body), a.header)
-	}
-	if a := get(t, c, p.url+"/file", withHeader("Range", "bytes=10-19")); a.status != 206 || a.body != "0123456789" {
-		t.Errorf("range: %d %q", a.status, a.body)
-	}
-	head, err := do(c, request(t, http.MethodHead, p.url+"/file", nil))
-	if err != nil || head.body != "" || head.header.Get("Content-Length") != "1000000" {
-		t.Errorf("head: %+v %v", head, err)
-	}
-	res, err := c.Do(request(t, http.MethodGet, p.url+"/trailers", nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(io.Discard, res.Body); err != nil || res.Trailer.Get("Sum") != "42" {
-		t.Errorf("trailer %v, %v", res.Trailer, err)
-	}
-	_ = res.Body.Close()
-	raw := dialRaw(t, p.url)
-	if a := raw.get("/early"); a.status != http.StatusEarlyHints || a.header.Get("Link") == "" {
-		t.Errorf("early hints: %+v", a)
-	}
-	// An instance that refuses an upload before it has read it.
-	large := request(t, http.MethodPost, p.url+"/too-large", io.LimitReader(zeros{}, 8<<20))
-	large.ContentLength = 8 << 20
-	if res, err := c.Do(large); err != nil || res.StatusCode != http.StatusRequestEntityTooLarge {
-		t.Errorf("early refusal: %v %v", res, err)
-	} else {
-		_ = res.Body.Close()
-	}
 }
 
 type zeros struct{}
@@ -126,82 +128,86 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 // while the upload goes on.
 func TestUploads(t *testing.T) {
 	t.Parallel()
-	p := serving(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/echo" {
-			_ = http.NewResponseController(w).EnableFullDuplex()
-			_ = http.NewResponseController(w).Flush()
-			buf := make([]byte, 1024)
-			for {
-				n, err := r.Body.Read(buf)
-				_, _ = w.Write(buf[:n])
+	each(t, func(t *testing.T, c *http.Client) {
+		t.Helper()
+		p := serving(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/echo" {
+				_ = http.NewResponseController(w).EnableFullDuplex()
 				_ = http.NewResponseController(w).Flush()
-				if err != nil {
-					return
+				buf := make([]byte, 1024)
+				for {
+					n, err := r.Body.Read(buf)
+					_, _ = w.Write(buf[:n])
+					_ = http.NewResponseController(w).Flush()
+					if err != nil {
+						return
+					}
+				}
+			}
+			n, err := io.Copy(io.Discard, r.Body)
+			_, _ = fmt.Fprint(w, n, err)
+		})
+		for _, size := range []int64{1, replayed, replayed + 1, 3 << 20} {
+			for _, length := range []int64{size, -1} {
+				req := request(t, http.MethodPut, p.url+"/", io.LimitReader(zeros{}, size))
+				req.ContentLength = length
+				if a, err := do(c, req); err != nil || a.body != fmt.Sprint(size, " <nil>") {
+					t.Errorf("%d bytes as %d: %+v %v", size, length, a, err)
 				}
 			}
 		}
-		n, err := io.Copy(io.Discard, r.Body)
-		_, _ = fmt.Fprint(w, n, err)
-	})
-	c := client(t)
-	for _, size := range []int64{1, replayed, replayed + 1, 3 << 20} {
-		for _, length := range []int64{size, -1} {
-			req := request(t, http.MethodPut, p.url+"/", io.LimitReader(zeros{}, size))
-			req.ContentLength = length
-			if a, err := do(c, req); err != nil || a.body != fmt.Sprint(size, " <nil>") {
-				t.Errorf("%d bytes as %d: %+v %v", size, length, a, err)
+		raw := dialRaw(t, p.url)
+		raw.raw("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+		if line, err := raw.r.ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" {
+			t.Fatalf("%q %v", line, err)
+		}
+		if _, err := raw.r.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+		if a := raw.send("abc"); a.body != "3 <nil>" {
+			t.Errorf("after 100: %+v", a)
+		}
+		pr, pw := io.Pipe()
+		res, err := c.Do(request(t, http.MethodPost, p.url+"/echo", pr))
+		if err == nil {
+			t.Cleanup(func() { _ = res.Body.Close() })
+		}
+		for _, word := range []string{"one", "two"} {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.WriteString(pw, word); err != nil {
+				t.Fatal(err)
+			}
+			buf := make([]byte, 3)
+			if _, err := io.ReadFull(res.Body, buf); err != nil || string(buf) != word {
+				t.Fatalf("echo %q %v", buf, err)
 			}
 		}
-	}
-	raw := dialRaw(t, p.url)
-	raw.raw("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
-	if line, err := raw.r.ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" {
-		t.Fatalf("%q %v", line, err)
-	}
-	if _, err := raw.r.ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
-	if a := raw.send("abc"); a.body != "3 <nil>" {
-		t.Errorf("after 100: %+v", a)
-	}
-	pr, pw := io.Pipe()
-	res, err := c.Do(request(t, http.MethodPost, p.url+"/echo", pr))
-	if err == nil {
-		t.Cleanup(func() { _ = res.Body.Close() })
-	}
-	for _, word := range []string{"one", "two"} {
-		if err != nil {
-			t.Fatal(err)
+		_ = pw.Close()
+		if res.ProtoMajor == 1 && !res.Close {
+			t.Error("the answer began before the upload ended: the connection must be given up")
 		}
-		if _, err := io.WriteString(pw, word); err != nil {
-			t.Fatal(err)
-		}
-		buf := make([]byte, 3)
-		if _, err := io.ReadFull(res.Body, buf); err != nil || string(buf) != word {
-			t.Fatalf("echo %q %v", buf, err)
-		}
-	}
-	_ = pw.Close()
-	if !res.Close {
-		t.Error("the answer began before the upload ended: the connection must be given up")
-	}
+	})
 }
 
 // TestUnreadBodies: answers to requests whose bodies nobody reads, by the
 // instance and by the proxy itself, leave connections that can be used.
 func TestUnreadBodies(t *testing.T) {
 	t.Parallel()
-	p := start(t, proxy.Limits{Hold: time.Millisecond})
-	site := routing(1, 1, backend(t, func(http.ResponseWriter, *http.Request) {}))
-	site.Domains = []string{"shop.example.com"}
-	mustRoute(t, p, site)
-	c := client(t)
-	for i := range 300 {
-		req := request(t, http.MethodPost, p.url, strings.NewReader("unread"), withHost([]string{"shop.example.com", "unknown"}[i%2]))
-		if a, err := do(c, req); err != nil || a.status != []int{200, 404}[i%2] {
-			t.Fatalf("%d: %+v %v", i, a, err)
+	each(t, func(t *testing.T, c *http.Client) {
+		t.Helper()
+		p := start(t, proxy.Limits{Hold: time.Millisecond})
+		site := routing(1, 1, backend(t, func(http.ResponseWriter, *http.Request) {}))
+		site.Domains = []string{"shop.example.com"}
+		mustRoute(t, p, site)
+		for i := range 300 {
+			req := request(t, http.MethodPost, p.url, strings.NewReader("unread"), withHost([]string{"shop.example.com", "unknown"}[i%2]))
+			if a, err := do(c, req); err != nil || a.status != []int{200, 404}[i%2] {
+				t.Fatalf("%d: %+v %v", i, a, err)
+			}
 		}
-	}
+	})
 }
 
 const replayed = 64 << 10
@@ -292,23 +298,26 @@ func TestPages(t *testing.T) {
 // TestClientLeaves: it is not the instance's failure, and the instance is told.
 func TestClientLeaves(t *testing.T) {
 	t.Parallel()
-	arrived, left := make(chan struct{}), make(chan struct{})
-	app := backend(t, func(_ http.ResponseWriter, r *http.Request) {
-		close(arrived)
-		<-r.Context().Done()
-		close(left)
+	each(t, func(t *testing.T, c *http.Client) {
+		t.Helper()
+		arrived, left := make(chan struct{}), make(chan struct{})
+		app := backend(t, func(_ http.ResponseWriter, r *http.Request) {
+			close(arrived)
+			<-r.Context().Done()
+			close(left)
+		})
+		p := start(t, proxy.Limits{})
+		mustRoute(t, p, routing(1, 1, app))
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { <-arrived; cancel() }()
+		if _, err := do(c, request(t, http.MethodGet, p.url, nil).WithContext(ctx)); err == nil {
+			t.Error("the client should have left")
+		}
+		<-left
+		eventually(t, "nothing is in flight", func() bool { n, _ := work(t, p, "r1_"+app); return n == 0 })
+		st, err := p.Status(t.Context(), shop)
+		if err != nil || st.Endpoints[0].Failed != 0 {
+			t.Errorf("%+v %v", st, err)
+		}
 	})
-	p := start(t, proxy.Limits{})
-	mustRoute(t, p, routing(1, 1, app))
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() { <-arrived; cancel() }()
-	if _, err := do(client(t), request(t, http.MethodGet, p.url, nil).WithContext(ctx)); err == nil {
-		t.Error("the client should have left")
-	}
-	<-left
-	eventually(t, "nothing is in flight", func() bool { n, _ := work(t, p, "r1_"+app); return n == 0 })
-	st, err := p.Status(t.Context(), shop)
-	if err != nil || st.Endpoints[0].Failed != 0 {
-		t.Errorf("%+v %v", st, err)
-	}
 }

@@ -71,6 +71,26 @@ func (s *snapshot) with(before, after *siteView) *snapshot {
 	return next
 }
 
+// add adds a site to a snapshot that is not published yet; it may be nil.
+func (s *snapshot) add(view *siteView) {
+	if view == nil {
+		return
+	}
+	for _, host := range view.hosts {
+		i := s.shard(host)
+		if s.hosts[i] == nil {
+			s.hosts[i] = map[string]*hostTable{}
+		}
+		var sites []*siteView
+		if t := s.hosts[i][host]; t != nil {
+			sites = t.sites
+		}
+		s.put(i, host, append(sites, view))
+	}
+	s.broken += view.broken
+	s.ruled += view.ruled
+}
+
 // put sets what a host leads to.
 func (s *snapshot) put(shard uint64, host string, sites []*siteView) {
 	_, known := s.hosts[shard][host]

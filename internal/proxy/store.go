@@ -10,8 +10,11 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/atomicfile"
@@ -41,21 +44,33 @@ func (s store) sites() string { return filepath.Join(s.dir, "sites") }
 
 func (s store) path(site noon.Site) string { return filepath.Join(s.sites(), site.Key()+".json") }
 
-// save makes a site's configuration durable.
-func (s store) save(st stored) error {
-	data, err := encodeStored(st)
-	if err != nil {
-		return &noon.Error{Kind: noon.Internal, Op: "encode the routing of", Subject: st.Routing.Site.String(), Err: err}
+// save makes the configurations of sites durable, all at once, and gives the
+// error of each: of one that has an error nothing was changed.
+func (s store) save(list []stored) []error {
+	if len(list) == 0 {
+		return nil
+	}
+	files := make([]atomicfile.Content, len(list))
+	errs := make([]error, len(list))
+	for i, st := range list {
+		data, err := encodeStored(st)
+		if err != nil { // not reached: it came as JSON
+			errs[i] = &noon.Error{Kind: noon.Internal, Op: "encode the routing of", Subject: st.Routing.Site.String(), Err: err}
+			return slices.Repeat(errs[i:i+1], len(list))
+		}
+		files[i] = atomicfile.Content{Path: s.path(st.Routing.Site), Data: data}
 	}
 	s.faults.Point("proxy save before")
-	if err := atomicfile.Write(s.path(st.Routing.Site), data, 0o600); err != nil {
-		return &noon.Error{
-			Kind: noon.Failure, Op: "save the routing of", Subject: st.Routing.Site.String(), Err: err,
-			Hint: "Nothing was changed. Check that the disk is not full and " + s.dir + " may be written to, then try again.",
+	for i, err := range atomicfile.WriteAll(files, 0o600) {
+		if err != nil {
+			errs[i] = &noon.Error{
+				Kind: noon.Failure, Op: "save the routing of", Subject: list[i].Routing.Site.String(), Err: err,
+				Hint: "Nothing was changed. Check that the disk is not full and " + s.dir + " may be written to, then try again.",
+			}
 		}
 	}
 	s.faults.Point("proxy save after")
-	return nil
+	return errs
 }
 
 // load reads all sites. A file that can not be used becomes a site with a
@@ -69,6 +84,7 @@ func (s store) load() (map[noon.Site]*siteState, error) {
 		return nil, &noon.Error{Kind: noon.Failure, Op: "read the proxy's sites", Subject: s.sites(), Err: err, Hint: "Check the permissions of the directory."}
 	}
 	sites := map[noon.Site]*siteState{}
+	var found []noon.Site
 	for _, entry := range entries {
 		path := filepath.Join(s.sites(), entry.Name())
 		if strings.HasPrefix(entry.Name(), ".") {
@@ -80,10 +96,29 @@ func (s store) load() (map[noon.Site]*siteState, error) {
 		if !ok || err != nil {
 			continue // not ours
 		}
-		sites[site] = loadSite(path, site)
+		found = append(found, site)
+	}
+	for i, state := range s.loadSites(found) {
+		sites[found[i]] = state
 	}
 	resolveConflicts(sites)
 	return sites, nil
+}
+
+// loadSites reads the files of sites, several at a time: users wait for it.
+func (s store) loadSites(list []noon.Site) []*siteState {
+	states := make([]*siteState, len(list))
+	var next atomic.Int64
+	var readers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(list)) {
+		readers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(list)); i = next.Add(1) - 1 {
+				states[i] = loadSite(s.path(list[i]), list[i])
+			}
+		})
+	}
+	readers.Wait()
+	return states
 }
 
 func loadSite(path string, site noon.Site) *siteState {

@@ -8,6 +8,7 @@ import (
 	"net/textproto"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,9 +24,8 @@ type stream struct {
 	conn    userConn // what the turn serves: its Conn is this stream
 	request *http.Request
 
-	chunked bool   // the body is handed out in chunks: it tells no length, or has trailers
-	tail    []byte // the last chunk, as far as it was not handed out
-	ended   bool   // nothing but the tail is left of it
+	from *webConn
+	body io.Reader // in chunks if it tells no length, or has trailers
 
 	answer  answerWriter
 	control *http.ResponseController
@@ -40,15 +40,19 @@ type waiting struct {
 	over bool // its time is over: nothing waits any more
 }
 
-// serveStream answers a request of HTTP/2. It returns false if that is for an
-// instance that speaks HTTP/2 itself; nothing was answered then.
+// serveStream answers a request of HTTP/2. It returns false if there is no
+// answer, or no end of it.
 func (p *Proxy) serveStream(w http.ResponseWriter, r *http.Request, from *webConn) bool {
-	s := &stream{request: r, control: http.NewResponseController(w)}
+	s := &stream{request: r, from: from, body: r.Body, control: http.NewResponseController(w)}
 	s.answer = answerWriter{to: w, heard: p.heard.get(), bodiless: r.Method == http.MethodHead}
 	defer p.heard.put(s.answer.heard)
 	s.conn.init(s, s, &p.slabs)
 	s.conn.proxy, s.conn.secure, s.conn.name = p, from.user.secure, from.user.name
 	s.conn.from, s.conn.hashed = from.user.from, from.user.hashed
+	if t := r.RequestURI; r.Method != http.MethodConnect && t != "*" && !strings.HasPrefix(t, "/") {
+		writePage(w, r, http.StatusBadRequest, "The path of a request begins with a slash.") // RFC 9113, section 8.3.1
+		return true
+	}
 	in, n := s.head()
 	if in == nil {
 		writePage(w, r, http.StatusRequestHeaderFieldsTooLarge, "The head of the request is too long.")
@@ -56,13 +60,10 @@ func (p *Proxy) serveStream(w http.ResponseWriter, r *http.Request, from *webCon
 	}
 	p.sweeper.add(&s.conn)
 	t := p.turns.get(&s.conn, in, n)
-	how := t.run()
+	t.run()
 	p.turns.put(t)
 	p.sweeper.remove(&s.conn)
-	if how != passed && !s.answer.whole {
-		panic(http.ErrAbortHandler) // the only way to say that there is no more
-	}
-	return how != passed
+	return s.answer.whole
 }
 
 // head writes the head of the request into a buffer; none: it does not fit.
@@ -74,12 +75,12 @@ func (s *stream) head() (*slab, int) {
 	if len(head) <= len(room) {
 		return in, len(head)
 	}
-	slabs.put(in)
+	defer slabs.put(in) // the head may lie in it
 	if len(head) > maxHeader {
 		return nil, 0
 	}
-	in = slabs.get(bigSize)
-	return in, copy(in.b, head)
+	large := slabs.get(bigSize)
+	return large, copy(large.b, head)
 }
 
 func (s *stream) appendHead(b []byte) []byte {
@@ -101,7 +102,7 @@ func (s *stream) appendHead(b []byte) []byte {
 	}
 	switch {
 	case r.ContentLength < 0, r.ContentLength > 0 && len(r.Trailer) > 0:
-		s.chunked = true
+		s.body = &chunker{body: r.Body, trailer: &r.Trailer}
 		b = appendText(b, "Transfer-Encoding", "chunked")
 	case r.ContentLength > 0:
 		b = strconv.AppendInt(append(b, "Content-Length: "...), r.ContentLength, 10)
@@ -121,51 +122,7 @@ func (s *stream) Read(p []byte) (int, error) {
 		return 0, os.ErrDeadlineExceeded
 	}
 	defer s.done(&s.read)
-	if s.chunked {
-		return s.readChunk(p)
-	}
-	return s.request.Body.Read(p)
-}
-
-// sizeLine is the length of the line that begins a chunk.
-const sizeLine = len("00000000\r\n")
-
-// readChunk hands out the body in chunks, and behind it its trailer fields.
-func (s *stream) readChunk(p []byte) (int, error) {
-	if len(p) <= sizeLine+len("\r\n") {
-		return 0, io.ErrShortBuffer
-	}
-	if s.ended {
-		if len(s.tail) == 0 {
-			return 0, io.EOF
-		}
-		n := copy(p, s.tail)
-		s.tail = s.tail[n:]
-		return n, nil
-	}
-	n, err := s.request.Body.Read(p[sizeLine : len(p)-2])
-	if errors.Is(err, io.EOF) {
-		s.ended, s.tail, err = true, s.lastChunk(), nil
-		if n == 0 {
-			return s.readChunk(p)
-		}
-	}
-	if n == 0 {
-		return 0, err
-	}
-	line := strconv.FormatUint(uint64(1<<32+n), 16)[1:] //nolint:gosec // never negative; always eight digits
-	copy(p, line+"\r\n")
-	return sizeLine + n + copy(p[sizeLine+n:], "\r\n"), nil // an error comes again
-}
-
-func (s *stream) lastChunk() []byte {
-	b := []byte("0\r\n")
-	for name, values := range s.request.Trailer {
-		for _, v := range values {
-			b = appendText(b, name, v)
-		}
-	}
-	return append(b, "\r\n"...)
+	return s.body.Read(p)
 }
 
 // Write takes the answer. What is not its end is on its way when it returns.
@@ -233,7 +190,7 @@ func (s *stream) Close() error { return s.SetDeadline(time.Unix(1, 0)) }
 func (s *stream) LocalAddr() net.Addr { return nil }
 
 // RemoteAddr is who the connection is from.
-func (s *stream) RemoteAddr() net.Addr { return webConnOf(s.request.Context()).RemoteAddr() }
+func (s *stream) RemoteAddr() net.Addr { return s.from.RemoteAddr() }
 
 // answerWriter makes of an answer in HTTP/1.1 one that net/http sends.
 type answerWriter struct {

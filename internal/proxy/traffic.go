@@ -13,11 +13,7 @@ import (
 // traffic compares the counts of now with those at the end of the span. Nothing
 // is kept for it while nobody looks.
 func (p *Proxy) traffic(ctx context.Context, span time.Duration, own bool) (noon.TrafficSeen, error) {
-	before := map[meter.Key]*meter.Snapshot{}
-	counts := p.meter.Counts()
-	for i := range counts {
-		before[counts[i].Key] = &counts[i]
-	}
+	before := p.countsBefore()
 	begin := time.Now()
 	timer := time.NewTimer(span)
 	defer timer.Stop()
@@ -28,13 +24,11 @@ func (p *Proxy) traffic(ctx context.Context, span time.Duration, own bool) (noon
 		return noon.TrafficSeen{}, context.Cause(ctx)
 	}
 	t := noon.TrafficSeen{At: time.Now(), Over: time.Since(begin), Connections: int(p.users.open.n.Load()), Routes: []noon.RouteTraffic{}}
-	for _, now := range p.meter.Snapshots() {
-		earlier := before[now.Key]
-		if earlier == nil {
-			earlier = &meter.Snapshot{}
-		}
-		since := now.Since(earlier)
-		t.Routes = append(t.Routes, routeTraffic(&now, &since, t.Over))
+	err := p.withEarlier(ctx, own, func(others []meter.Snapshot) {
+		t.Routes = append(t.Routes, p.routesSince(before, others, t.Over)...)
+	})
+	if err != nil {
+		return noon.TrafficSeen{}, err
 	}
 	statuses, err := p.statuses(ctx, own)
 	if err != nil {
@@ -43,6 +37,39 @@ func (p *Proxy) traffic(ctx context.Context, span time.Duration, own bool) (noon
 	t.Services = serviceTraffic(statuses)
 	t.Held = p.heldNow()
 	return t, nil
+}
+
+// moment is what was counted at the beginning of a span.
+type moment struct {
+	counts []meter.Snapshot
+	taken  int // bequests
+}
+
+func (p *Proxy) countsBefore() moment {
+	p.bequests.mu.RLock()
+	defer p.bequests.mu.RUnlock()
+	return moment{p.meter.Counts(), len(p.bequests.taken)}
+}
+
+// routesSince tells of all series; what was taken over meanwhile was not
+// counted within the span. It is called while nothing is taken over.
+func (p *Proxy) routesSince(then moment, others []meter.Snapshot, span time.Duration) []noon.RouteTraffic {
+	before := map[meter.Key]meter.Snapshot{}
+	for _, n := range meter.Union(append([][]meter.Snapshot{then.counts}, p.bequests.taken[then.taken:]...)...) {
+		before[n.Key] = n
+	}
+	more := map[meter.Key]meter.Snapshot{}
+	for _, n := range others {
+		more[n.Key] = n
+	}
+	var list []noon.RouteTraffic
+	for _, now := range p.meter.Snapshots() {
+		earlier, other := before[now.Key], more[now.Key]
+		since := now.Since(&earlier)
+		now.Add(&other)
+		list = append(list, routeTraffic(&now, &since, span))
+	}
+	return list
 }
 
 // routeTraffic tells of one series; all are counts of all time, since those of

@@ -98,7 +98,7 @@ func (t *turn) run() outcome {
 	t.account.begin = time.Now()
 	err := t.readHead()
 	if errors.Is(err, h1.ErrPreface) {
-		return t.toWeb(true)
+		return t.toWeb()
 	}
 	if err != nil {
 		how := t.refuse(err)
@@ -112,9 +112,7 @@ func (t *turn) run() outcome {
 	p.active.add(1)
 	t.enter()
 	how := t.answer()
-	if how != passed {
-		t.settle()
-	}
+	t.settle()
 	t.leave()
 	p.active.add(-1)
 	return how
@@ -211,9 +209,6 @@ func (t *turn) answer() outcome {
 		t.target, _ = t.proxy.snap.Load().resolve(&t.query)
 		if handler := t.lead(); handler != nil {
 			return t.serve(handler)
-		}
-		if t.target.route != nil && t.target.route.h2c {
-			return t.toWeb(false)
 		}
 		t.bound()
 	}

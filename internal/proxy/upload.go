@@ -129,7 +129,9 @@ func (t *turn) upload(up *upConn) {
 	defer t.conn.slabs.put(s)
 	wanted := true
 	for {
-		t.within(uploadIdle)
+		if !t.replying.Load() { // else both go on as long as either likes, as in gRPC
+			t.within(uploadIdle)
+		}
 		n, err := t.conn.Read(s.room(spare)[:t.uploadPart(len(s.room(spare)))])
 		if n > 0 {
 			framed, done, ferr := t.frame(s, n)
@@ -221,7 +223,11 @@ func (t *turn) endUpload() {
 	t.conn.mu.Lock()
 	t.answered = true
 	t.conn.mu.Unlock()
-	limit := time.NewTimer(unreadFor)
+	patience := unreadFor
+	if _, ok := t.conn.Conn.(*stream); ok {
+		patience = 0 // its answer is not lost with what is unread, and comes when the turn is over
+	}
+	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	if half, ok := t.conn.Conn.(interface{ CloseWrite() error }); ok && t.begun {
 		_ = half.CloseWrite() // the user has everything

@@ -160,21 +160,26 @@ func compareRevisions(a, b noon.Revision) int {
 	return cmp.Or(cmp.Compare(a.Release, b.Release), cmp.Compare(a.Config, b.Config))
 }
 
-// publish makes a snapshot of all sites the current one.
+// publish makes a snapshot of all sites the current one, before anybody is
+// served: the certificates of all are told at once.
 func (p *Proxy) publish() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.snap.Load() == nil {
-		p.snap.Store(newSnapshot())
-	}
+	snap := newSnapshot()
+	var secure *siteView
 	for _, state := range p.sites {
-		p.publishLocked(state)
+		p.meetLocked(state)
+		if state.view = p.newView(state); speaksTLS(state.view) {
+			secure = state.view
+		}
+		snap.add(state.view)
 	}
+	p.snap.Store(snap)
+	p.tellCertsLocked(nil, secure)
 }
 
-// publishLocked makes a snapshot with the present routing of a site the
-// current one. When it returns no request can be claimed from the one before.
-func (p *Proxy) publishLocked(state *siteState) {
+// meetLocked makes the endpoints of a site that are not known yet.
+func (p *Proxy) meetLocked(state *siteState) {
 	for _, e := range state.routing.Endpoints {
 		if known := state.endpoints[e.ID]; known != nil {
 			known.revive()
@@ -184,6 +189,12 @@ func (p *Proxy) publishLocked(state *siteState) {
 		state.endpoints[e.ID], p.endpoints[e.ID] = made, made
 	}
 	p.checkups.checkLocked(state)
+}
+
+// publishLocked makes a snapshot with the present routing of a site the
+// current one. When it returns no request can be claimed from the one before.
+func (p *Proxy) publishLocked(state *siteState) {
+	p.meetLocked(state)
 	view := p.newView(state)
 	before := p.snap.Swap(p.snap.Load().with(state.view, view))
 	earlier := state.view

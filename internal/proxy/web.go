@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -13,8 +12,8 @@ import (
 	"time"
 )
 
-// Web is what net/http serves: the frames of HTTP/2, and HTTP/1.1 for
-// instances that speak HTTP/2 alone.
+// Web is what net/http serves: the frames of HTTP/2. It is let believe that all
+// of it comes without TLS, which lies below webConn.
 
 // handOff is a listener that is given its connections.
 type handOff struct {
@@ -23,8 +22,8 @@ type handOff struct {
 	done   chan struct{}
 
 	mu      sync.Mutex
-	open    map[*webConn]struct{} // of HTTP/2
-	leaving bool                  // all are told to leave
+	open    map[*webConn]struct{}
+	leaving bool // all are told to leave
 	telling sync.WaitGroup
 }
 
@@ -58,8 +57,7 @@ func (p *Proxy) newWeb() *http.Server {
 		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug), Protocols: &http.Protocols{},
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: mostStreams, MaxReadFrameSize: largestFrame},
 	}
-	s.Protocols.SetHTTP1(true)
-	s.Protocols.SetUnencryptedHTTP2(true) // TLS, if there is any, is below webConn
+	s.Protocols.SetUnencryptedHTTP2(true)
 	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		return context.WithValue(ctx, webConnKey{}, c)
 	}
@@ -77,9 +75,7 @@ func (p *Proxy) newWeb() *http.Server {
 
 // handToWeb leaves a connection to net/http.
 func (p *Proxy) handToWeb(c *webConn) {
-	if c.frames {
-		p.web.note(c)
-	}
+	p.web.note(c)
 	select {
 	case p.web.conns <- c:
 	case <-p.web.done:
@@ -123,12 +119,11 @@ func (h *handOff) leave() {
 	}
 }
 
-// toWeb leaves the connection of a turn to net/http, with what was read of it;
-// frames says that it speaks HTTP/2. A stream is there already.
-func (t *turn) toWeb(frames bool) outcome {
+// toWeb leaves the connection of a turn to net/http, with what was read of it.
+func (t *turn) toWeb() outcome {
 	c := t.conn
 	if _, ok := c.Conn.(*stream); ok {
-		return passed
+		return over // not reached: nothing that net/http has read begins like that
 	}
 	rest := bytes.Clone(t.in.b[:t.have])
 	c.within(0)
@@ -138,7 +133,7 @@ func (t *turn) toWeb(frames bool) outcome {
 		seen := s.ConnectionState()
 		state = &seen
 	}
-	c.proxy.handToWeb(c.proxy.newWebConn(c.Conn, c.RemoteAddr(), rest, state, frames))
+	c.proxy.handToWeb(c.proxy.newWebConn(c.Conn, c.RemoteAddr(), rest, state))
 	return passed
 }
 
@@ -148,17 +143,17 @@ type webConn struct {
 	net.Conn
 	head []byte // was read before
 	peer net.Addr
-	tls  *tls.ConnectionState // nil: it is not secure
-	user userConn             // what is the same for all its streams
+	user userConn // what is the same for all its streams
 
-	frames bool         // it speaks HTTP/2
-	begins string       // what it has to begin with, as far as that has not come
 	active atomic.Int64 // requests
 	farewell
 }
 
-func (p *Proxy) newWebConn(c net.Conn, peer net.Addr, head []byte, state *tls.ConnectionState, frames bool) *webConn {
-	w := &webConn{Conn: c, head: head, peer: peer, tls: state, frames: frames, begins: preface}
+// newWebConn wraps a connection of which head was read already; state is that
+// of its TLS, if there is any.
+func (p *Proxy) newWebConn(c net.Conn, peer net.Addr, head []byte, state *tls.ConnectionState) *webConn {
+	w := &webConn{Conn: c, head: head, peer: peer}
+	w.in.left = len(preface)
 	w.user.init(w, w, &p.slabs)
 	w.user.proxy = p
 	if w.user.secure = state != nil; w.user.secure {
@@ -191,38 +186,32 @@ func (c *webConn) Read(p []byte) (int, error) {
 		c.head = nil
 		n, err = c.Conn.Read(p)
 	}
-	if !c.frames {
-		return n, err
-	}
-	opening := min(n, len(c.begins))
-	if string(p[:opening]) != c.begins[:opening] {
-		return 0, io.EOF // net/http would take it for HTTP/1.1, and answer
-	}
-	c.begins = c.begins[opening:]
-	if c.farewell.heard(p[opening:n]) {
+	if c.heard(p[:n]) {
 		c.endIfIdle()
 	}
 	return n, err
 }
 
 // Write implements net.Conn.
-func (c *webConn) Write(p []byte) (int, error) {
-	if !c.frames {
-		return c.Conn.Write(p)
-	}
-	return c.farewell.write(c.Conn, p)
-}
+func (c *webConn) Write(p []byte) (int, error) { return c.write(c.Conn, p) }
 
-// CloseWrite ends our direction.
-func (c *webConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
+// ServeHTTP takes a request of HTTP/2 from a user.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	from := webConnOf(r.Context())
+	from.active.Add(1)
+	defer from.over()
+	if !p.serveStream(w, r, from) { //nolint:contextcheck // a turn looks at the request's by itself
+		panic(http.ErrAbortHandler) // the only way to say that there is no more
 	}
-	return c.Close()
+	if from.told.Load() {
+		// The connection ends soon after its last request: nothing may be kept
+		// back here until then.
+		_ = http.NewResponseController(w).Flush() // a user who left needs nothing
+	}
 }
 
 // leave tells the user to make another connection for what is next.
-func (c *webConn) leave() { c.farewell.begin(c.Conn) }
+func (c *webConn) leave() { c.begin(c.Conn) }
 
 // over notes the end of a request.
 func (c *webConn) over() {
@@ -234,12 +223,12 @@ func (c *webConn) over() {
 // endIfIdle ends a connection that was left and carries nothing, a moment
 // later: the last frames may be on their way, and users end it by themselves.
 func (c *webConn) endIfIdle() {
-	if !c.farewell.returned.Load() || c.active.Load() > 0 {
+	if !c.returned.Load() || c.active.Load() > 0 {
 		return
 	}
 	time.AfterFunc(endGrace, func() {
 		if c.active.Load() == 0 {
-			c.farewell.end(c.Conn)
+			c.end(c.Conn)
 		}
 	})
 }

@@ -1,39 +1,11 @@
 package proxy
 
 import (
-	"bufio"
 	"encoding/binary"
 	"net"
-	"net/http"
-	"strings"
 	"sync"
 	"time"
 )
-
-// upgradeWriter hands out the client's connection so that the exchange can
-// still end it in the words of its protocol.
-type upgradeWriter struct {
-	http.ResponseWriter
-	exchange *webExchange
-	protocol string // that the client asked for
-}
-
-// Unwrap lets http.ResponseController reach the writer below.
-func (w *upgradeWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// Hijack implements http.Hijacker.
-func (w *upgradeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, buf, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := conn.SetDeadline(time.Time{}); err != nil {
-		return nil, nil, err
-	}
-	c := &upgradedConn{Conn: conn, websocket: strings.EqualFold(w.protocol, "websocket")}
-	w.exchange.upgrade(c)
-	return c, buf, nil
-}
 
 // upgradedConn is a client's connection after a switch of protocols. If that
 // is WebSocket it follows the frames sent to the client, to be able to put a

@@ -144,7 +144,12 @@ func (w *wire) awaitCovered() (*slab, int, error) {
 
 // left reports whether the other side has closed its direction or the whole
 // connection, whatever is still unread.
-func (w *wire) left() bool { return w.poll(peerLeft) }
+func (w *wire) left() bool {
+	if s, ok := w.Conn.(*stream); ok {
+		return s.request.Context().Err() != nil
+	}
+	return w.poll(peerLeft)
+}
 
 // stirs reports whether there is anything to read on the socket, its end
 // included: on a connection that should be silent that is the end of its use.

@@ -24,9 +24,13 @@ func (r *run) data(ctx context.Context, n noon.Data) error {
 	work := &dataWork{task: task, run: r.Data}
 	defer work.stop()
 	err := r.untilTelling(ctx, work.telling, 0, func(context.Context) (bool, error) {
+		if r.back && r.d.Resolved[n.Name()] == noon.TakeAsDone {
+			return true, nil
+		}
+		work.task.Lossy = r.d.Resolved[n.Name()] == noon.RunAgain
 		done, err := work.look(ctx)
 		if err != nil && r.back {
-			work.trouble(err)
+			work.trouble(r.wayOut(n, err))
 			return false, nil // there is nowhere else to go: it is tried until it can be done
 		}
 		return done, err
@@ -36,6 +40,14 @@ func (r *run) data(ctx context.Context, n noon.Data) error {
 		return r.notReached(ctx, n, err)
 	}
 	return r.record(ctx, noon.Done, n.Name(), work.said())
+}
+
+// wayOut tells people what they can decide about a store that refuses.
+func (r *run) wayOut(n noon.Data, err error) string {
+	if noon.KindOf(err) != noon.Conflict {
+		return err.Error()
+	}
+	return fmt.Sprintf("%v; `noon approve %s --resolve '%s=done'` leaves it as it is, `=retry` goes on and loses what is named", err, r.d.Name(), n.Name())
 }
 
 // other is the revision of the deployment that is not this one.
@@ -136,10 +148,10 @@ func (w *dataWork) progress(text string) {
 	w.last = text
 }
 
-func (w *dataWork) trouble(err error) {
+func (w *dataWork) trouble(why string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.why = err.Error()
+	w.why = why
 }
 
 func (w *dataWork) said() string {

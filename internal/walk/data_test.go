@@ -166,6 +166,39 @@ func TestContractionWaits(t *testing.T) {
 	})
 }
 
+// TestPeopleDecideAboutLoss: what a way back would lose is not lost until a
+// person says so, or says to leave the store as it is.
+func TestPeopleDecideAboutLoss(t *testing.T) {
+	t.Parallel()
+	for word, serves := range map[noon.Resolution][]int{noon.TakeAsDone: {1, 2}, noon.RunAgain: {1}} {
+		t.Run(string(word), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSim(t, map[int]world.Behavior{2: {CrashLoop: true}}, migrated)
+				c := s.start(nil)
+				defer c.end()
+				s.deploy(c, 1)
+				s.store.Loses = true
+				d := s.book.Request(shop, noon.PlanDeploy, noon.Revision{Release: 2})
+				c.wake()
+				pass(time.Hour)
+				if d = s.state(d.ID); d.Status != noon.Returning {
+					t.Fatalf("nobody has decided, and it is %s", d.Status)
+				}
+				if got := s.waiting(d.ID); !strings.Contains(got, "2 rows") || !strings.Contains(got, "noon approve d2 --resolve 'contract db=done'") {
+					t.Errorf("people see that it waits for %q", got)
+				}
+				s.serves(1, 2)
+				s.book.Ask(d.ID, func(d *noon.Deployment) { d.Resolved = map[string]noon.Resolution{"contract db": word} })
+				if d = s.rest(d.ID); d.Status != noon.Returned {
+					t.Fatalf("it is %s", d.Status)
+				}
+				s.serves(serves...)
+			})
+		})
+	}
+}
+
 // TestAbortStopsTheData: whoever aborts does not wait for a long backfill.
 func TestAbortStopsTheData(t *testing.T) {
 	t.Parallel()

@@ -15,6 +15,7 @@ import (
 // nobody else. What was done to it survives controllers.
 type Store struct {
 	Takes time.Duration // for a phase to be reached
+	Loses bool          // a way back loses something
 	// Refuses makes a phase of a release impossible; nil: everything works.
 	Refuses func(noon.Data) error
 
@@ -40,6 +41,9 @@ func (s *Store) Reach(ctx context.Context, h *Host, task noon.DataTask, progress
 		if err := s.Refuses(task.Data); err != nil {
 			return err
 		}
+	}
+	if s.Loses && task.Phase == noon.DataAlone && task.Left.Release > task.Revision.Release && !task.Lossy {
+		return &noon.Error{Kind: noon.Conflict, Op: "withdraw", Subject: task.Store, Err: errors.New("it loses 2 rows")}
 	}
 	progress("all of it")
 	up := h.up()

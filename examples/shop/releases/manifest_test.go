@@ -10,8 +10,15 @@ import (
 
 func TestNoonUnderstandsTheManifest(t *testing.T) {
 	t.Parallel()
-	for n := 1; n <= releases.Count; n++ {
-		tree, err := releases.Tree(n)
+	for _, shop := range shops() {
+		manifests(t, shop)
+	}
+}
+
+func manifests(t *testing.T, shop releases.Shop) {
+	t.Helper()
+	for n := 1; n <= shop.Count(); n++ {
+		tree, err := shop.Tree(n)
 		if err != nil {
 			t.Fatal(err)
 		}

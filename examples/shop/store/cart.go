@@ -35,10 +35,10 @@ func cartOf(lines []Line) Cart {
 
 // Cart returns the cart of a session.
 func (s *Store) Cart(ctx context.Context, session string) (Cart, error) {
-	return readCart(ctx, s.read, session)
+	return readCart(ctx, s.read, session, "")
 }
 
-func readCart(ctx context.Context, db querier, session string) (Cart, error) {
+func readCart(ctx context.Context, db querier, session, lock string) (Cart, error) {
 	var lines []Line
 	err := rows(ctx, db, func(r *sql.Rows) error {
 		var l Line
@@ -47,7 +47,7 @@ func readCart(ctx context.Context, db querier, session string) (Cart, error) {
 		lines = append(lines, l)
 		return err
 	}, `SELECT p.id, p.slug, p.name, p.price, p.stock, p.picture, c.quantity
-		FROM cart_items c JOIN products p ON p.id = c.product WHERE c.session = ? ORDER BY c.at, p.id`, session)
+		FROM cart_items c JOIN products p ON p.id = c.product WHERE c.session = $1 ORDER BY c.at, p.id`+lock, session)
 	if err != nil {
 		return Cart{}, fmt.Errorf("read cart: %w", err)
 	}
@@ -62,8 +62,9 @@ func (s *Store) AddToCart(ctx context.Context, session, slug string, quantity in
 	err := s.change(ctx, s.quick, func(tx *sql.Tx) error {
 		var id int64
 		return tx.QueryRowContext(ctx, `INSERT INTO cart_items (session, product, quantity, at)
-			SELECT ?1, id, ?2, ?3 FROM products WHERE slug = ?4
-			ON CONFLICT (session, product) DO UPDATE SET quantity = min(?5, quantity + excluded.quantity)
+			SELECT $1, id, $2, $3 FROM products WHERE slug = $4
+			ON CONFLICT (session, product) DO UPDATE SET
+				quantity = CASE WHEN cart_items.quantity + excluded.quantity < $5 THEN cart_items.quantity + excluded.quantity ELSE $5 END
 			RETURNING product`, session, quantity, stamp(time.Now()), slug, MaxQuantity).Scan(&id)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
@@ -78,8 +79,8 @@ func (s *Store) AddToCart(ctx context.Context, session, slug string, quantity in
 // RemoveFromCart takes a product out of a cart.
 func (s *Store) RemoveFromCart(ctx context.Context, session, slug string) error {
 	err := s.change(ctx, s.quick, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM cart_items WHERE session = ?
-			AND product = (SELECT id FROM products WHERE slug = ?)`, session, slug)
+		_, err := tx.ExecContext(ctx, `DELETE FROM cart_items WHERE session = $1
+			AND product = (SELECT id FROM products WHERE slug = $2)`, session, slug)
 		return err
 	})
 	if err != nil {

@@ -44,7 +44,7 @@ func (s *Store) Products(ctx context.Context) ([]Product, error) {
 
 // Product returns one product, ErrNotFound if there is none of that slug.
 func (s *Store) Product(ctx context.Context, slug string) (Product, error) {
-	p, err := scanProduct(s.read.QueryRowContext(ctx, "SELECT "+productColumns+" FROM products WHERE slug = ?", slug).Scan)
+	p, err := scanProduct(s.read.QueryRowContext(ctx, "SELECT "+productColumns+" FROM products WHERE slug = $1", slug).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return p, fmt.Errorf("product %s: %w", slug, ErrNotFound)
 	}
@@ -64,7 +64,7 @@ type Image struct {
 // AddImage remembers a stored file as a picture of a product.
 func (s *Store) AddImage(ctx context.Context, product int64, i Image) error {
 	err := s.change(ctx, s.durable, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO images (product, sha256, size, type, at) VALUES (?, ?, ?, ?, ?)
+		_, err := tx.ExecContext(ctx, `INSERT INTO images (product, sha256, size, type, at) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT DO NOTHING`, product, i.SHA256, i.Size, i.Type, stamp(time.Now()))
 		return err
 	})
@@ -82,7 +82,7 @@ func (s *Store) Images(ctx context.Context, product int64, limit int) ([]Image, 
 		err := r.Scan(&i.SHA256, &i.Size, &i.Type)
 		all = append(all, i)
 		return err
-	}, `SELECT sha256, size, type FROM images WHERE product = ? ORDER BY at DESC, sha256 LIMIT ?`, product, limit)
+	}, `SELECT sha256, size, type FROM images WHERE product = $1 ORDER BY at DESC, sha256 LIMIT $2`, product, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read images: %w", err)
 	}
@@ -93,7 +93,7 @@ func (s *Store) Images(ctx context.Context, product int64, limit int) ([]Image, 
 // product has it.
 func (s *Store) ImageType(ctx context.Context, sha string) (string, error) {
 	var kind string
-	err := s.read.QueryRowContext(ctx, `SELECT type FROM images WHERE sha256 = ? LIMIT 1`, sha).Scan(&kind)
+	err := s.read.QueryRowContext(ctx, `SELECT type FROM images WHERE sha256 = $1 LIMIT 1`, sha).Scan(&kind)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", fmt.Errorf("image %s: %w", sha, ErrNotFound)
 	}

@@ -55,17 +55,24 @@ func scanOrder(scan func(...any) error) (Order, error) {
 // order or found it made under the same key before.
 func (s *Store) PlaceOrder(ctx context.Context, p Purchase) (order Order, made bool, err error) {
 	err = s.change(ctx, s.durable, func(tx *sql.Tx) error {
-		order, err = replay(ctx, tx, p)
-		if err == nil || !errors.Is(err, ErrNotFound) {
-			return err
-		}
-		cart, err := toBuy(ctx, tx, p)
+		cart, err := s.toBuy(ctx, tx, p)
 		if err != nil {
 			return err
 		}
-		made = true
 		order, err = s.insertOrder(ctx, tx, p, cart)
-		return err
+		made = err == nil && order.Attempts == 1
+		switch {
+		case err != nil:
+			return err
+		case order.Session != p.Session:
+			return ErrKeyTaken
+		case !made:
+			return nil
+		case len(cart.Lines) == 0:
+			return ErrEmptyCart
+		}
+		order.Lines = cart.Lines
+		return s.takeOut(ctx, tx, order)
 	})
 	if err != nil {
 		return Order{}, false, fmt.Errorf("place order: %w", err)
@@ -73,63 +80,51 @@ func (s *Store) PlaceOrder(ctx context.Context, p Purchase) (order Order, made b
 	return order, made, nil
 }
 
-// replay finds the order that was made under the key before.
-func replay(ctx context.Context, tx *sql.Tx, p Purchase) (Order, error) {
-	o, err := scanOrder(tx.QueryRowContext(ctx, "UPDATE orders SET attempts = attempts + 1 WHERE key = ? RETURNING "+orderColumns, p.Key).Scan)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return o, ErrNotFound
-	case err != nil:
-		return o, err
-	case o.Session != p.Session:
-		return o, ErrKeyTaken
-	}
-	return o, nil
-}
-
-func toBuy(ctx context.Context, tx *sql.Tx, p Purchase) (Cart, error) {
+func (s *Store) toBuy(ctx context.Context, tx *sql.Tx, p Purchase) (Cart, error) {
 	if p.Test {
 		product, err := scanProduct(tx.QueryRowContext(ctx, "SELECT "+productColumns+" FROM products ORDER BY id LIMIT 1").Scan)
 		return cartOf([]Line{{Product: product, Quantity: 1}}), err
 	}
-	cart, err := readCart(ctx, tx, p.Session)
-	if err == nil && len(cart.Lines) == 0 {
-		err = ErrEmptyCart
-	}
-	return cart, err
+	return readCart(ctx, tx, p.Session, s.dialect.lock)
 }
 
+// insertOrder stores an order, or finds the one that was made under the same
+// key before.
 func (s *Store) insertOrder(ctx context.Context, tx *sql.Tx, p Purchase, cart Cart) (Order, error) {
-	now := stamp(time.Now())
-	order, err := scanOrder(tx.QueryRowContext(ctx, `
+	return scanOrder(tx.QueryRowContext(ctx, `
 		INSERT INTO orders (key, session, name, email, total, pieces, test, release, placed_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING `+orderColumns,
-		p.Key, p.Session, p.Name, p.Email, cart.Total, cart.Pieces, p.Test, s.release, now).Scan)
-	if err != nil {
-		return Order{}, err
-	}
-	for _, l := range cart.Lines {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO order_items (order_id, product, quantity, price) VALUES (?, ?, ?, ?)`,
-			order.ID, l.Product.ID, l.Quantity, l.Product.Price); err != nil {
-			return Order{}, err
-		}
-		if p.Test {
-			continue
-		}
-		if err := moveStock(ctx, tx, l.Product.ID, -l.Quantity, fmt.Sprintf("order %d", order.ID)); err != nil {
-			return Order{}, fmt.Errorf("%s: %w", l.Product.Slug, err)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		ON CONFLICT (key) DO UPDATE SET attempts = orders.attempts + 1 RETURNING `+orderColumns,
+		p.Key, p.Session, p.Name, p.Email, cart.Total, cart.Pieces, p.Test, s.release, stamp(time.Now())).Scan)
+}
+
+// takeOut stores what a new order is made of, and takes it out of the stock and
+// the cart.
+func (s *Store) takeOut(ctx context.Context, tx *sql.Tx, o Order) error {
+	for _, l := range o.Lines {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO order_items (order_id, product, quantity, price) VALUES ($1, $2, $3, $4)`,
+			o.ID, l.Product.ID, l.Quantity, l.Product.Price); err != nil {
+			return err
 		}
 	}
-	if !p.Test {
-		_, err = tx.ExecContext(ctx, `DELETE FROM cart_items WHERE session = ?`, p.Session)
+	if o.Test {
+		return nil
 	}
-	order.Lines = cart.Lines
-	return order, err
+	if err := s.countMoves(ctx, tx); err != nil {
+		return err
+	}
+	for _, l := range o.Lines {
+		if err := moveStock(ctx, tx, l.Product.ID, -l.Quantity, fmt.Sprintf("order %d", o.ID)); err != nil {
+			return fmt.Errorf("%s: %w", l.Product.Slug, err)
+		}
+	}
+	_, err := tx.ExecContext(ctx, `DELETE FROM cart_items WHERE session = $1`, o.Session)
+	return err
 }
 
 // Order returns one order of a session with its lines.
 func (s *Store) Order(ctx context.Context, session string, id int64) (Order, error) {
-	o, err := scanOrder(s.read.QueryRowContext(ctx, "SELECT "+orderColumns+" FROM orders WHERE id = ? AND session = ?", id, session).Scan)
+	o, err := scanOrder(s.read.QueryRowContext(ctx, "SELECT "+orderColumns+" FROM orders WHERE id = $1 AND session = $2", id, session).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return o, fmt.Errorf("order %d: %w", id, ErrNotFound)
 	}
@@ -142,7 +137,7 @@ func (s *Store) Order(ctx context.Context, session string, id int64) (Order, err
 		o.Lines = append(o.Lines, l)
 		return err
 	}, `SELECT p.slug, p.name, p.picture, i.price, i.quantity
-		FROM order_items i JOIN products p ON p.id = i.product WHERE i.order_id = ? ORDER BY p.id`, id)
+		FROM order_items i JOIN products p ON p.id = i.product WHERE i.order_id = $1 ORDER BY p.id`, id)
 	if err != nil {
 		return o, fmt.Errorf("read order %d: %w", id, err)
 	}
@@ -159,7 +154,7 @@ func (s *Store) Orders(ctx context.Context, after int64, limit int) ([]Order, er
 		all = append(all, o)
 		return err
 	}, "SELECT "+orderColumns+`, (SELECT count(*) FROM handlings h WHERE h.order_id = orders.id)
-		FROM orders WHERE id > ? ORDER BY id LIMIT ?`, after, limit)
+		FROM orders WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read orders: %w", err)
 	}

@@ -16,10 +16,12 @@ type Move struct {
 	Stock   int64  `json:"stock"` // what was left
 }
 
-// moveStock changes a product's stock and writes the move down.
+// moveStock changes a product's stock and writes the move down. Moves are
+// numbered without a gap, in the order in which they can be seen: countMoves
+// comes before the first one of a transaction.
 func moveStock(ctx context.Context, tx *sql.Tx, product, delta int64, reason string) error {
 	var left int64
-	err := tx.QueryRowContext(ctx, `UPDATE products SET stock = stock + ?1 WHERE id = ?2 AND stock + ?1 >= 0 RETURNING stock`,
+	err := tx.QueryRowContext(ctx, `UPDATE products SET stock = stock + $1 WHERE id = $2 AND stock + $1 >= 0 RETURNING stock`,
 		delta, product).Scan(&left)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrSoldOut
@@ -27,8 +29,18 @@ func moveStock(ctx context.Context, tx *sql.Tx, product, delta int64, reason str
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO stock_moves (product, delta, stock, reason, at) VALUES (?, ?, ?, ?, ?)`,
+	_, err = tx.ExecContext(ctx, `INSERT INTO stock_moves (id, product, delta, stock, reason, at)
+		VALUES ((SELECT coalesce(max(id), 0) + 1 FROM stock_moves), $1, $2, $3, $4, $5)`,
 		product, delta, left, reason, stamp(time.Now()))
+	return err
+}
+
+// countMoves lets this transaction alone move stock until it ends.
+func (s *Store) countMoves(ctx context.Context, tx *sql.Tx) error {
+	if s.dialect.moves == "" {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, s.dialect.moves)
 	return err
 }
 
@@ -50,7 +62,7 @@ func (s *Store) Moves(ctx context.Context, after int64, limit int) ([]Move, erro
 		all = append(all, m)
 		return err
 	}, `SELECT m.id, p.slug, m.delta, m.stock FROM stock_moves m JOIN products p ON p.id = m.product
-		WHERE m.id > ? ORDER BY m.id LIMIT ?`, after, limit)
+		WHERE m.id > $1 ORDER BY m.id LIMIT $2`, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read stock moves: %w", err)
 	}

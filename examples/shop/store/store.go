@@ -1,5 +1,5 @@
-// Package store keeps the shop's data in one SQLite file that several
-// processes of several releases use at the same time.
+// Package store keeps the shop's data in a database that several processes of
+// several releases use at the same time: one SQLite file, or PostgreSQL.
 package store
 
 import (
@@ -7,12 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
 	"time"
-
-	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
 // ErrNotFound is returned when there is no such row.
@@ -27,55 +22,30 @@ type Store struct {
 	durable *sql.DB
 	quick   *sql.DB
 	read    *sql.DB
-	// turn lets one writer of this process at a time compete with other
-	// processes for SQLite's single write lock.
+	// turn is had by as many writers of this process as the database lets
+	// write at a time.
 	turn    chan struct{}
+	dialect dialect
 	release string
 }
 
-// File is where the database lies in a data directory.
-func File(dataDir string) string { return filepath.Join(dataDir, "shop.db") }
-
-// Open opens the database of a data directory; both are made if missing.
-// Release is written to the rows that this process makes.
-func Open(ctx context.Context, dataDir, release string) (*Store, error) {
-	if err := os.MkdirAll(dataDir, 0o750); err != nil {
-		return nil, fmt.Errorf("make data directory: %w", err)
-	}
-	s := &Store{turn: make(chan struct{}, 1), release: release}
-	for _, pool := range []struct {
-		db          **sql.DB
-		synchronous string
-		connections int
-	}{{&s.durable, "FULL", 1}, {&s.quick, "NORMAL", 1}, {&s.read, "NORMAL", 4}} {
-		db, err := connect(ctx, File(dataDir), pool.synchronous, pool.connections)
-		if err != nil {
-			return nil, errors.Join(err, s.Close())
-		}
-		*pool.db = db
-	}
-	return s, nil
+// dialect is where the databases differ. The locks are nothing where a
+// transaction that writes is the only one.
+type dialect struct {
+	lock  string // after a SELECT: whoever else wants the rows waits for the end of the transaction
+	take  string // after a SELECT: the same, but rows that somebody else has are left out
+	moves string // lets one transaction at a time move stock, so that moves are numbered as they are seen
+	// schema tells whether the schema is what this release needs.
+	schema func(context.Context, *sql.DB) error
 }
 
-// connect opens a pool. A connection waits for locks instead of giving up;
-// transactions take the write lock at their start, so that none of them finds
-// out half-way that what it read is outdated.
-func connect(ctx context.Context, file, synchronous string, connections int) (*sql.DB, error) {
-	query := url.Values{
-		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")", "foreign_keys(ON)"},
-		"_txlock": {"immediate"},
+// Ready tells whether this release can do its work with the database.
+func (s *Store) Ready(ctx context.Context) error {
+	if err := s.dialect.schema(ctx, s.read); err != nil {
+		return err
 	}
-	dsn := url.URL{Scheme: "file", Path: file, RawQuery: query.Encode()}
-	db, err := sql.Open("sqlite", dsn.String())
-	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
-	db.SetMaxOpenConns(connections)
-	db.SetMaxIdleConns(connections)
-	if err := db.PingContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open database %s: %w", file, err), db.Close())
-	}
-	return db, nil
+	_, err := s.Products(ctx)
+	return err
 }
 
 // Close closes the database.
@@ -89,7 +59,7 @@ func (s *Store) Close() error {
 	return err
 }
 
-// change runs do in a transaction that holds the write lock.
+// change runs do in a transaction.
 func (s *Store) change(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
 	select {
 	case s.turn <- struct{}{}:

@@ -22,18 +22,18 @@ func (s *Store) HandleNext(ctx context.Context, worker string) (int64, error) {
 	var id int64
 	err := s.change(ctx, s.quick, func(tx *sql.Tx) error {
 		now := stamp(time.Now())
-		err := tx.QueryRowContext(ctx, `UPDATE orders SET state = 'handled', handled_at = ?
-			WHERE id = (SELECT id FROM orders WHERE state = 'placed' ORDER BY id LIMIT 1) RETURNING id`, now).Scan(&id)
+		err := tx.QueryRowContext(ctx, `UPDATE orders SET state = 'handled', handled_at = $1
+			WHERE id = (SELECT id FROM orders WHERE state = 'placed' ORDER BY id LIMIT 1`+s.dialect.take+`) RETURNING id`, now).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
 			return ErrNotFound
 		}
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO handlings (order_id, worker, at) VALUES (?, ?, ?)`, id, worker, now); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO handlings (order_id, worker, at) VALUES ($1, $2, $3)`, id, worker, now); err != nil {
 			return err
 		}
-		return restock(ctx, tx, id)
+		return s.restock(ctx, tx, id)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("handle next order: %w", err)
@@ -52,15 +52,18 @@ func (s *Store) Waiting(ctx context.Context) (bool, error) {
 }
 
 // restock takes in a delivery of what the order has made scarce.
-func restock(ctx context.Context, tx *sql.Tx, order int64) error {
+func (s *Store) restock(ctx context.Context, tx *sql.Tx, order int64) error {
 	var scarce []int64
 	err := rows(ctx, tx, func(r *sql.Rows) error {
 		var id int64
 		err := r.Scan(&id)
 		scarce = append(scarce, id)
 		return err
-	}, `SELECT p.id FROM products p JOIN order_items i ON i.product = p.id WHERE i.order_id = ? AND p.stock < ?`, order, restockBelow)
-	if err != nil {
+	}, `SELECT p.id FROM products p JOIN order_items i ON i.product = p.id WHERE i.order_id = $1 AND p.stock < $2`, order, restockBelow)
+	if err != nil || len(scarce) == 0 {
+		return err
+	}
+	if err := s.countMoves(ctx, tx); err != nil {
 		return err
 	}
 	for _, id := range scarce {
@@ -87,8 +90,8 @@ func (s *Store) MakeReport(ctx context.Context, day string) (Report, error) {
 	err := s.change(ctx, s.durable, func(tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, `
 		INSERT INTO reports (day, orders, pieces, revenue, open, release, made_at)
-		SELECT ?1, count(*), coalesce(sum(pieces), 0), coalesce(sum(total), 0), coalesce(sum(state = 'placed'), 0), ?2, ?3
-		FROM orders WHERE test = 0 AND substr(placed_at, 1, 10) = ?1
+		SELECT $1, count(*), coalesce(sum(pieces), 0), coalesce(sum(total), 0), count(*) FILTER (WHERE state = 'placed'), $2, $3
+		FROM orders WHERE NOT test AND substr(placed_at, 1, 10) = $1
 		ON CONFLICT (day) DO UPDATE SET orders = excluded.orders, pieces = excluded.pieces, revenue = excluded.revenue,
 			open = excluded.open, release = excluded.release, made_at = excluded.made_at
 		RETURNING orders, pieces, revenue, open`, day, s.release, stamp(time.Now())).Scan(&r.Orders, &r.Pieces, &r.Revenue, &r.Open)

@@ -42,14 +42,26 @@ type kind struct {
 
 func (op Operation) kinds() []kind {
 	return []kind{
-		{"create_table", op.CreateTable != nil}, {"rename_table", op.RenameTable != nil}, {"drop_table", op.DropTable != nil},
-		{"add_column", op.AddColumn != nil}, {"drop_column", op.DropColumn != nil}, {"rename_column", op.RenameColumn != nil},
-		{"alter_column", op.AlterColumn != nil}, {"merge_columns", op.MergeColumns != nil}, {"split_column", op.SplitColumn != nil},
-		{"move_column", op.MoveColumn != nil}, {"create_index", op.CreateIndex != nil}, {"drop_index", op.DropIndex != nil},
-		{"create_constraint", op.CreateConstraint != nil}, {"drop_constraint", op.DropConstraint != nil},
-		{"drop_multicolumn_constraint", op.DropConstraints != nil}, {"rename_constraint", op.RenameConstraint != nil},
-		{"add_enum_value", op.AddEnumValue != nil}, {"rename_enum_value", op.RenameEnumValue != nil},
-		{"set_replica_identity", op.ReplicaIdentity != nil}, {"sql", op.SQL != nil},
+		{"create_table", op.CreateTable != nil},
+		{"rename_table", op.RenameTable != nil},
+		{"drop_table", op.DropTable != nil},
+		{"add_column", op.AddColumn != nil},
+		{"drop_column", op.DropColumn != nil},
+		{"rename_column", op.RenameColumn != nil},
+		{"alter_column", op.AlterColumn != nil},
+		{"merge_columns", op.MergeColumns != nil},
+		{"split_column", op.SplitColumn != nil},
+		{"move_column", op.MoveColumn != nil},
+		{"create_index", op.CreateIndex != nil},
+		{"drop_index", op.DropIndex != nil},
+		{"create_constraint", op.CreateConstraint != nil},
+		{"drop_constraint", op.DropConstraint != nil},
+		{"drop_multicolumn_constraint", op.DropConstraints != nil},
+		{"rename_constraint", op.RenameConstraint != nil},
+		{"add_enum_value", op.AddEnumValue != nil},
+		{"rename_enum_value", op.RenameEnumValue != nil},
+		{"set_replica_identity", op.ReplicaIdentity != nil},
+		{"sql", op.SQL != nil},
 	}
 }
 

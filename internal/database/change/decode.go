@@ -116,10 +116,9 @@ func plainJSON(data []byte) ([]byte, error) {
 	if !bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
 		return data, nil
 	}
-	var any json.RawMessage
-	if err := json.Unmarshal(data, &any); err != nil {
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) && !errors.Is(err, nil) {
+	var raw json.RawMessage
+	if err := json.Unmarshal(data, &raw); err != nil {
+		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 			line := 1 + bytes.Count(data[:min(int(syntax.Offset), len(data))], []byte("\n"))
 			return nil, fmt.Errorf("line %d: %w", line, err)
 		}
@@ -130,8 +129,7 @@ func plainJSON(data []byte) ([]byte, error) {
 
 // place turns an error of the YAML library into one with file and line.
 func place(file string, err error) error {
-	var detail yaml.Error
-	if errors.As(err, &detail) {
+	if detail, ok := errors.AsType[yaml.Error](err); ok {
 		message, _, _ := strings.Cut(detail.GetMessage(), "\n")
 		if t := detail.GetToken(); t != nil {
 			return invalid(fmt.Sprintf("%s:%d:%d", file, t.Position.Line, t.Position.Column), errors.New(message), "Correct that place; the reference of operations lists every key.")
@@ -152,12 +150,34 @@ type Text struct {
 }
 
 // UnmarshalYAML reads a scalar.
-func (t *Text) UnmarshalYAML(node ast.Node) error {
-	if node.Type() == ast.NullType {
-		*t = Text{Null: true}
-		return nil
+func (t *Text) UnmarshalYAML(node ast.Node) error { return yaml.NodeToValue(node, &t.Value) }
+
+// UnmarshalYAML reads the operation. The library does not tell null from a key
+// that is absent, so these are looked for here.
+func (o *AlterColumn) UnmarshalYAML(node ast.Node) error {
+	type plain AlterColumn
+	if err := yaml.NodeToValue(node, (*plain)(o), yaml.DisallowUnknownField()); err != nil {
+		return err
 	}
-	return yaml.NodeToValue(node, &t.Value)
+	var pairs []*ast.MappingValueNode
+	switch n := node.(type) {
+	case *ast.MappingNode:
+		pairs = n.Values
+	case *ast.MappingValueNode:
+		pairs = []*ast.MappingValueNode{n}
+	}
+	for _, p := range pairs {
+		if p.Value == nil || p.Value.Type() != ast.NullType {
+			continue
+		}
+		switch p.Key.String() {
+		case "default":
+			o.Default = &Text{Null: true}
+		case "comment":
+			o.Comment = &Text{Null: true}
+		}
+	}
+	return nil
 }
 
 // Expressions are SQL expressions by column; "" stands for the only one.

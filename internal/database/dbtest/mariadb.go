@@ -47,8 +47,8 @@ func (m mariadb) base() string { return filepath.Join(m.root, "/usr") }
 
 func (m mariadb) bin() string { return filepath.Join(m.base(), "bin") }
 
-// create makes the system tables, and a first start that gives root its
-// password.
+// create makes the system tables, and what every start runs: it gives root
+// its password.
 func (m mariadb) create(ctx context.Context, s *Server) error {
 	args := []string{
 		"--no-defaults", "--basedir=" + m.base(), "--datadir=" + m.data(s), "--auth-root-authentication-method=normal",
@@ -58,7 +58,7 @@ func (m mariadb) create(ctx context.Context, s *Server) error {
 		return err
 	}
 	first := filepath.Join(s.dir, "first.sql")
-	text := fmt.Sprintf("CREATE USER '%s'@'127.0.0.1' IDENTIFIED BY '%s';\nGRANT ALL ON *.* TO '%s'@'127.0.0.1' WITH GRANT OPTION;\nDROP USER IF EXISTS ''@'localhost', 'root'@'localhost';\n", root, Password, root)
+	text := fmt.Sprintf("CREATE OR REPLACE USER '%s'@'127.0.0.1' IDENTIFIED BY '%s';\nGRANT ALL ON *.* TO '%s'@'127.0.0.1' WITH GRANT OPTION;\n", root, Password, root)
 	if err := os.WriteFile(first, []byte(text), 0o644); err != nil { //nolint:gosec // the server's account reads it; it guards nothing
 		return fmt.Errorf("write the first statements: %w", err)
 	}
@@ -70,11 +70,8 @@ func (m mariadb) command(s *Server, port int) *exec.Cmd {
 		"basedir=" + m.base(), "datadir=" + m.data(s), "socket=" + filepath.Join(s.dir, "socket"), "pid-file=" + filepath.Join(s.dir, "pid"),
 		"bind-address=127.0.0.1", "port=" + strconv.Itoa(port), "skip-name-resolve", "default-time-zone=+00:00",
 		"character-set-server=utf8mb4", "innodb-flush-log-at-trx-commit=2", "innodb-buffer-pool-size=64M", "innodb-log-file-size=32M",
-		"max-connections=200", "log-warnings=1", "performance-schema=off",
+		"max-connections=200", "log-warnings=1", "performance-schema=off", "init-file=" + filepath.Join(s.dir, "first.sql"),
 	}, m.settings)
-	if first := filepath.Join(s.dir, "first.sql"); !exists(filepath.Join(s.dir, "socket")) && exists(first) {
-		settings = append(settings, "init-file="+first)
-	}
 	args := []string{"--no-defaults"}
 	for _, setting := range settings {
 		args = append(args, "--"+setting)
@@ -82,11 +79,6 @@ func (m mariadb) command(s *Server, port int) *exec.Cmd {
 	cmd := exec.Command(m.path("mariadbd"), args...) //nolint:noctx // it lives until Kill
 	cmd.Env = m.environment()
 	return cmd
-}
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
 }
 
 func (m mariadb) answers(ctx context.Context, s *Server) error {

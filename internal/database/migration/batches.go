@@ -67,7 +67,7 @@ func (b *batcher) next(ctx context.Context, r *record) (more bool, err error) {
 		})
 		b.took = time.Since(began)
 		if err != nil {
-			b.size = max(1, b.size/2)
+			b.size = max(b.floor(), b.size/2)
 		}
 		return err
 	})
@@ -178,8 +178,12 @@ func (b *batcher) adapt() {
 		factor = min(factor, 0.5)
 	}
 	b.size = int(float64(b.size) * min(2, max(0.5, factor)))
-	b.size = min(maxBatch, max(1, b.size))
+	b.size = min(maxBatch, max(b.floor(), b.size))
 }
+
+// floor keeps a slow server from being asked for row after row, which would
+// make it slower.
+func (b *batcher) floor() int { return max(1, b.section.Batch.Size/10) }
 
 // rest leaves the server to others for a while, and waits for replicas.
 func (b *batcher) rest(ctx context.Context, r record) error {
@@ -218,10 +222,16 @@ func (b *batcher) replicas(ctx context.Context) (time.Duration, error) {
 }
 
 // batchable refuses a table whose changes can not be taken back with their
-// record.
+// record. Foreign keys of SQLite are enforced: a look before the commit would
+// cost every batch a look at the whole database.
 func (s *session) batchable(ctx context.Context, sec Section) error {
-	if s.dialect != sqltext.MySQL {
+	switch s.dialect {
+	case sqltext.PostgreSQL:
 		return nil
+	case sqltext.SQLite:
+		_, err := s.conn.ExecContext(ctx, `PRAGMA foreign_keys = ON`)
+		return err
+	case sqltext.MySQL:
 	}
 	engine, err := mysqlEngine(ctx, s.conn, sec.Batch.Table)
 	if err != nil {

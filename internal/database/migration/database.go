@@ -54,7 +54,7 @@ const (
 )
 
 func (o Options) withDefaults() Options {
-	o.Who = cmp.Or(o.Who, whoami())
+	o.Who, o.Release = fitting(cmp.Or(o.Who, whoami()), 200), fitting(o.Release, 100)
 	o.LockTimeout = cmp.Or(o.LockTimeout, 200*time.Millisecond)
 	o.Timeout = cmp.Or(o.Timeout, time.Minute)
 	o.Budget = cmp.Or(o.Budget, 30*time.Second)
@@ -67,6 +67,9 @@ func (o Options) withDefaults() Options {
 	}
 	return o
 }
+
+// fitting cuts what the history has no room for.
+func fitting(s string, n int) string { return strings.ToValidUTF8(s[:min(n, len(s))], "") }
 
 func whoami() string {
 	name, host := "unknown", "unknown"
@@ -210,7 +213,7 @@ func Open(ctx context.Context, address string, opts Options) (*Database, error) 
 	case "sqlite", "sqlite3":
 		d, err = openSQLite(address, opts)
 	default:
-		err = errors.New("it begins neither with postgres:// nor with mysql://, mariadb:// or sqlite:")
+		err = errors.New("it begins with none of postgres://, mysql://, mariadb://, sqlite: that are known")
 	}
 	if err != nil {
 		return nil, &noon.Error{

@@ -64,7 +64,7 @@ func (p *parser) statement(st sqltext.Statement, down bool) {
 			continue
 		}
 		if st.Text != "" && t.Offset > st.Offset {
-				p.wrong(p.file, t.Line, "End the statement before it with a semicolon.", "the directive %q is inside of a statement", words[1])
+			p.wrong(p.file, t.Line, "End the statement before it with a semicolon.", "the directive %q is inside of a statement", words[1])
 			continue
 		}
 		if text, ok := p.directive(words[1], t, down); ok {

@@ -2,6 +2,7 @@ package migration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -13,38 +14,32 @@ import (
 )
 
 // insist does something again as long as a lock is not to be had, until the
-// budget is used up. What do has begun must be undone when it returns. Who is
-// in the way is looked for from the second try on.
+// budget is used up. What do has begun must be undone when it returns.
 func (s *session) insist(ctx context.Context, note Progress, do func() error) error {
 	limit := time.Now().Add(s.opts.Budget)
-	wait := s.opts.LockTimeout / 4
-	err := do()
-	for err != nil && s.explain(err).retry {
-		if time.Now().After(limit) {
-			return s.blocked(ctx, err, nil)
+	for wait := s.opts.LockTimeout / 4; ; wait = min(2*wait, time.Second) {
+		found, err := s.watched(ctx, do)
+		switch {
+		case err == nil || !s.explain(err).retry:
+			return err
+		case time.Now().After(limit):
+			return s.blocked(err, found)
 		}
+		note.Waiting = "for a lock"
+		s.see(note)
 		// Half of the wait is random, so that two that collide do not meet again.
 		if e := pause(ctx, wait/2+rand.N(wait/2+1)); e != nil {
 			return e
 		}
-		wait = min(2*wait, time.Second)
-		note.Waiting = "for a lock"
-		s.see(note)
-		var found []Blocker
-		found, err = s.watched(ctx, do)
-		if err != nil && s.explain(err).retry && time.Now().After(limit) {
-			return s.blocked(ctx, err, found)
-		}
 	}
-	return err
 }
 
-// watched runs do, and meanwhile looks who is in its way.
+// watched runs do, and looks who is in its way when it takes long.
 func (s *session) watched(ctx context.Context, do func() error) (found []Blocker, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	watching.Go(func() {
-		tick := time.NewTicker(max(10*time.Millisecond, s.opts.LockTimeout/5))
+		tick := time.NewTicker(max(10*time.Millisecond, s.opts.LockTimeout/2))
 		defer tick.Stop()
 		for {
 			select {
@@ -83,15 +78,10 @@ func (s *session) endBlockers(ctx context.Context, found []Blocker) {
 }
 
 // blocked is the end of the budget.
-func (s *session) blocked(ctx context.Context, err error, found []Blocker) error {
-	if len(found) == 0 {
-		if seen, e := s.blockers(ctx, s.db, s.id); e == nil {
-			found = seen
-		}
-	}
+func (s *session) blocked(err error, found []Blocker) error {
 	e := &noon.Error{
 		Kind: noon.Conflict, Op: "wait for a lock of", Subject: s.name,
-		Err:  fmt.Errorf("it was not to be had within %v: %w", s.opts.Budget, err),
+		Err:  fmt.Errorf("it was not to be had within %v: %v", s.opts.Budget, err), //nolint:errorlint // what it was is no problem of its own any more
 		Hint: "Nothing of this step was changed. Look who holds locks for long, or try again when there is less to do.",
 	}
 	if len(found) > 0 {
@@ -102,6 +92,9 @@ func (s *session) blocked(ctx context.Context, err error, found []Blocker) error
 		slices.Sort(names)
 		e.Err = fmt.Errorf("it was not to be had within %v, because of %s", s.opts.Budget, strings.Join(slices.Compact(names), "; "))
 		e.Hint = "Nothing of this step was changed. End that transaction and try again, or let noon end who blocks with --end-blockers."
+	}
+	if at, ok := errors.AsType[*spot](err); ok {
+		return &spot{section: at.section, index: at.index, err: e}
 	}
 	return e
 }

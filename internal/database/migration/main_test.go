@@ -61,7 +61,7 @@ func server(t *testing.T, kind string) *dbtest.Server {
 	if s := f.servers[kind]; s != nil {
 		return s
 	}
-	s, err := startServer(context.Background(), kind) //nolint:usetesting // it outlives the test
+	s, err := startServer(context.Background(), kind)
 	if err != nil {
 		t.Fatal(err)
 	}

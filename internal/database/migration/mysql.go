@@ -72,7 +72,7 @@ func mysqlConfig(u *url.URL) (*mysql.Config, error) {
 			return nil, fmt.Errorf("it has the parameter %q; known are tls and socket", name)
 		}
 	}
-	config.InterpolateParams, config.Timeout = true, 10*time.Second
+	config.InterpolateParams, config.Timeout = true, connectLimit
 	config.Logger = silence{} // what it would say comes as an error too
 	return config, nil
 }
@@ -172,8 +172,9 @@ func (m mariadb) class(st sqltext.Statement) class {
 		return transactional
 	case first.Is("SET", "ANALYZE", "OPTIMIZE", "CHECK", "FLUSH", "GRANT", "REVOKE", "SHOW"):
 		return repeatable
-	case !first.Is("CREATE", "ALTER", "DROP", "RENAME"):
-		return opaque
+	case !first.Is("CREATE", "ALTER", "DROP", "RENAME"),
+		st.Has("TRUNCATE", "EXCHANGE", "DISCARD", "IMPORT"), st.Begins("CREATE", "OR", "REPLACE", "TABLE"):
+		return opaque // rows go or come, which no definition shows
 	}
 	defines := slices.ContainsFunc(words[1:], func(t sqltext.Token) bool {
 		return t.Is("TABLE", "TABLES", "INDEX", "VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "SEQUENCE")

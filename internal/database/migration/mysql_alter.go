@@ -110,8 +110,8 @@ func changedTable(st sqltext.Statement) string {
 		case t.Kind == sqltext.Space && name.Len() > 0:
 			return name.String()
 		}
-		if strings.HasSuffix(name.String(), "(") {
-			return strings.TrimSuffix(name.String(), "(")
+		if before, found := strings.CutSuffix(name.String(), "("); found {
+			return before
 		}
 	}
 	return name.String()

@@ -20,9 +20,6 @@ var (
 
 // explain is by the servers' error numbers.
 func (m mariadb) explain(err error) problem {
-	if e, ok := errors.AsType[*noon.Error](err); ok {
-		return problem{kind: e.Kind, hint: e.Hint}
-	}
 	e, ok := errors.AsType[*mysql.MySQLError](err)
 	if !ok {
 		return connectionProblem(err)

@@ -3,6 +3,7 @@ package migration
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -20,8 +21,10 @@ type postgres struct {
 	user string
 }
 
-// connections of the pool: one that works, one that looks, one to spare.
-const connections = 3
+const (
+	connections  = 3                // of the pool: one that works, one that looks, one to spare
+	connectLimit = 10 * time.Second // if the address does not say
+)
 
 func openPostgres(address string, opts Options) (*Database, error) {
 	u, err := url.Parse(address)
@@ -33,8 +36,11 @@ func openPostgres(address string, opts Options) (*Database, error) {
 		return nil, hideAddress(err)
 	}
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec // nothing is prepared: definitions change
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectLimit
+	}
 	if config.RuntimeParams["application_name"] == "" {
-		config.RuntimeParams["application_name"] = cut("noon migration: "+opts.Who, 63)
+		config.RuntimeParams["application_name"] = fitting("noon migration: "+opts.Who, 63)
 	}
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(connections)
@@ -44,8 +50,6 @@ func openPostgres(address string, opts Options) (*Database, error) {
 		server: server{p, p, p, p},
 	}, nil
 }
-
-func cut(s string, n int) string { return s[:min(n, len(s))] }
 
 // prepare sets what a statement before may have set back, and makes the server
 // look whether noon is still there while a statement runs (PostgreSQL 14).
@@ -87,7 +91,7 @@ func (p postgres) lock(ctx context.Context, c *sql.Conn) (func() error, string, 
 		FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
 		WHERE l.locktype = 'advisory' AND l.classid = %d AND l.objid = %d AND l.objsubid = 2 AND l.granted
 		AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())`, lockSpace, lockWhat)).Scan(&holder)
-	if err != nil && err != sql.ErrNoRows { //nolint:errorlint // Scan returns it as it is
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, "", fmt.Errorf("ask who holds the lock of migrations: %w", err)
 	}
 	return nil, holder, nil
@@ -189,7 +193,7 @@ func (p postgres) look(ctx context.Context, c *sql.Conn, st sqltext.Statement) (
 		// The index is in the schema of its table, wherever that is found.
 		var schema string
 		err := c.QueryRowContext(ctx, `SELECT quote_ident(n.nspname) FROM pg_catalog.pg_class k JOIN pg_catalog.pg_namespace n ON n.oid = k.relnamespace WHERE k.oid = to_regclass($1)::oid`, table).Scan(&schema)
-		if err == sql.ErrNoRows { //nolint:errorlint // Scan returns it as it is
+		if errors.Is(err, sql.ErrNoRows) {
 			return "none", nil
 		}
 		if err != nil {

@@ -69,6 +69,9 @@ func (p postgres) explain(err error) problem {
 
 // connectionProblem explains an error that no server has sent.
 func connectionProblem(err error) problem {
+	if e, ok := errors.AsType[*noon.Error](err); ok {
+		return problem{kind: e.Kind, hint: e.Hint} // it was explained already
+	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return problem{kind: noon.Unavailable, lost: true, hint: "It was interrupted. What was done is recorded; the rest is done with the next try."}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/noon-deploy/noon"
@@ -84,7 +85,7 @@ func (s step) rank() int {
 
 // verify compares the history with the files.
 func verify(set Set, history map[key]record, outOfOrder bool) error {
-	for _, k := range slices.SortedFunc(mapsKeys(history), compareKeys) {
+	for _, k := range slices.SortedFunc(maps.Keys(history), compareKeys) {
 		r := history[k]
 		if r.Kind.down() {
 			return &noon.Error{
@@ -106,16 +107,6 @@ func verify(set Set, history map[key]record, outOfOrder bool) error {
 
 func compareKeys(a, b key) int {
 	return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.section, b.section))
-}
-
-func mapsKeys(history map[key]record) func(func(key) bool) {
-	return func(yield func(key) bool) {
-		for k := range history {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }
 
 func gone(r record) error {

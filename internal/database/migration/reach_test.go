@@ -29,7 +29,8 @@ UPDATE orders SET name = title;
 
 func TestReach(t *testing.T) {
 	t.Parallel()
-	everywhere(t, func(t *testing.T, w world) {
+	everywhere(t, func(w world) {
+		t := w.t
 		db := w.open(t, migration.Options{Release: "r7"})
 		set := w.set(t, shop()...)
 		if got := standing(t, db, set); got != "1 pending expand; 2 pending expand" {
@@ -60,7 +61,8 @@ func TestReach(t *testing.T) {
 
 func TestChangedAndGone(t *testing.T) {
 	t.Parallel()
-	everywhere(t, func(t *testing.T, w world) {
+	everywhere(t, func(w world) {
+		t := w.t
 		db := w.open(t, migration.Options{})
 		files := shop()
 		reach(t, db, w.set(t, files...), migration.Expanded)
@@ -88,7 +90,8 @@ func TestChangedAndGone(t *testing.T) {
 
 func TestOutOfOrder(t *testing.T) {
 	t.Parallel()
-	everywhere(t, func(t *testing.T, w world) {
+	everywhere(t, func(w world) {
+		t := w.t
 		one, two, three := "CREATE TABLE a (i INTEGER);", "CREATE TABLE b (i INTEGER);", "CREATE TABLE c (i INTEGER);"
 		reach(t, w.open(t, migration.Options{}), w.set(t, "1_a.sql", one, "3_c.sql", three), migration.Contracted)
 		late := w.set(t, "1_a.sql", one, "2_b.sql", two, "3_c.sql", three)

@@ -20,8 +20,8 @@ const (
 	maxName = 100      // letters
 )
 
-// Mistake is something wrong in a file.
-type Mistake struct {
+// FileError is something wrong in a file.
+type FileError struct {
 	File string
 	Line int // 0 if it is about the file as a whole
 	Text string
@@ -29,7 +29,7 @@ type Mistake struct {
 }
 
 // Error gives "0007_rename.up.sql:3: text".
-func (m *Mistake) Error() string {
+func (m *FileError) Error() string {
 	if m.Line == 0 {
 		return m.File + ": " + m.Text
 	}
@@ -68,15 +68,15 @@ func Read(dir fs.FS, d sqltext.Dialect) (Set, error) {
 type reader struct {
 	dialect  sqltext.Dialect
 	found    map[int64]*Migration
-	mistakes []*Mistake
+	mistakes []*FileError
 }
 
 func (r *reader) wrong(file string, line int, hint, format string, args ...any) {
-	r.mistakes = append(r.mistakes, &Mistake{File: file, Line: line, Text: fmt.Sprintf(format, args...), Hint: hint})
+	r.mistakes = append(r.mistakes, &FileError{File: file, Line: line, Text: fmt.Sprintf(format, args...), Hint: hint})
 }
 
 func (r *reader) refuse() error {
-	slices.SortStableFunc(r.mistakes, func(a, b *Mistake) int {
+	slices.SortStableFunc(r.mistakes, func(a, b *FileError) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
 	})
 	all := make([]error, len(r.mistakes))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -50,31 +51,42 @@ func (s *session) back(set Set, to int64, allow Allow) ([]step, error) {
 		if m.Number <= to || found == nil {
 			continue
 		}
-		if m.Replaces.To > 0 && to >= m.Replaces.From {
-			return nil, &noon.Error{
-				Kind: noon.Invalid, Op: "roll back", Subject: m.ID(), Err: fmt.Errorf("it stands for the migrations %d to %d as one", m.Replaces.From, m.Replaces.To),
-				Hint: fmt.Sprintf("Go back to %d, or to before %d.", m.Number, m.Replaces.From),
-			}
-		}
-		if err := s.halfDone(m, found); err != nil {
+		if err := errors.Join(m.whole(to), s.halfDone(m, found)); err != nil {
 			return nil, err
 		}
 		reasons = append(reasons, m.against(found, allow)...)
-		for _, kind := range []Kind{DownOfLast, Down} {
-			if sec, ok := m.section(kind); ok && (kind == Down || found[Contract] || found[DownOfLast]) {
-				steps = append(steps, step{m, sec})
-			}
+		if sec, ok := m.section(DownOfLast); ok && (found[Contract] || found[DownOfLast]) {
+			steps = append(steps, step{m, sec})
 		}
-	}
-	for _, k := range slices.SortedFunc(mapsKeys(s.history), compareKeys) {
-		if _, ok := set.find(k.number); !ok && k.number > to {
-			return nil, gone(s.history[k])
+		if sec, ok := m.section(Down); ok {
+			steps = append(steps, step{m, sec})
 		}
 	}
 	if len(reasons) > 0 {
 		return nil, irreversible(to, reasons)
 	}
-	return steps, nil
+	return steps, s.known(set, to)
+}
+
+// whole refuses to go back into the middle of what was squashed.
+func (m Migration) whole(to int64) error {
+	if m.Replaces.To == 0 || to < m.Replaces.From {
+		return nil
+	}
+	return &noon.Error{
+		Kind: noon.Invalid, Op: "roll back", Subject: m.ID(), Err: fmt.Errorf("it stands for the migrations %d to %d as one", m.Replaces.From, m.Replaces.To),
+		Hint: fmt.Sprintf("Go back to %d, or to before %d.", m.Number, m.Replaces.From),
+	}
+}
+
+// known refuses what has no file any more.
+func (s *session) known(set Set, to int64) error {
+	for _, k := range slices.SortedFunc(maps.Keys(s.history), compareKeys) {
+		if _, ok := set.find(k.number); !ok && k.number > to {
+			return gone(s.history[k])
+		}
+	}
+	return nil
 }
 
 // found are the kinds of sections of a migration that were begun, nil if none.
@@ -124,7 +136,7 @@ func (s *session) halfDone(m Migration, found map[Kind]bool) error {
 	}
 	for _, sec := range m.forward() {
 		r, begun := s.history[key{m.Number, sec.Number}]
-		if !begun || r.State == done || sec.Batch != nil || r.Statement == 0 && r.State == stopped {
+		if !begun || r.State == done || sec.Batch != nil {
 			continue
 		}
 		return &noon.Error{

@@ -191,9 +191,14 @@ func (s *session) clear(ctx context.Context, st sqltext.Statement, seen string) 
 	}
 }
 
-// journal writes a record on its own.
+// journal writes a record on its own. Where nothing was done there is none.
 func (s *session) journal(ctx context.Context, r record) error {
-	err := s.transaction(ctx, "journal", false, func() error { return s.put(ctx, s.conn, r) })
+	err := s.transaction(ctx, "journal", false, func() error {
+		if r.State == stopped && r.Statement == 0 {
+			return s.remove(ctx, s.conn, key{r.Number, r.Section})
+		}
+		return s.put(ctx, s.conn, r)
+	})
 	if err != nil {
 		return fmt.Errorf("record the statement: %w", err)
 	}

@@ -152,17 +152,23 @@ func (s *session) explained(m Migration, sec Section, err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, ok := errors.AsType[*noon.Error](err); ok {
-		return err
+	at, placed := errors.AsType[*spot](err)
+	if e, ok := errors.AsType[*noon.Error](err); ok {
+		if !placed {
+			return err
+		}
+		return &noon.Error{Kind: e.Kind, Op: "run migration", Subject: m.at(at), Err: err, Hint: e.Hint}
 	}
 	p := s.explain(err)
 	subject := m.ID() + " " + string(sec.Kind)
-	if at, ok := errors.AsType[*spot](err); ok {
-		st := sec.Statements[at.index]
-		subject = fmt.Sprintf("%s (%s:%d)", m.ID(), sec.File, p.lineOf(st))
+	if placed {
+		subject = fmt.Sprintf("%s (%s:%d)", m.ID(), at.section.File, p.lineOf(at.section.Statements[at.index]))
 	}
 	if p.lost {
 		p.hint = "Try again when the database can be reached: what was done is recorded, and the rest is done then."
 	}
 	return &noon.Error{Kind: p.kind, Op: "run migration", Subject: subject, Err: err, Hint: p.hint}
 }
+
+// at is the place of a statement with its migration.
+func (m Migration) at(s *spot) string { return fmt.Sprintf("%s (%s)", m.ID(), s.section.at(s.index)) }

@@ -144,9 +144,6 @@ func (f file) end(context.Context, *sql.DB, Blocker) error {
 
 // explain is by primary result code: https://sqlite.org/rescode.html
 func (f file) explain(err error) problem {
-	if e, ok := errors.AsType[*noon.Error](err); ok {
-		return problem{kind: e.Kind, hint: e.Hint}
-	}
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
 		return connectionProblem(err)

@@ -3,6 +3,7 @@ package migration
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 )
 
@@ -50,7 +51,7 @@ func (d *Database) Status(ctx context.Context, set Set) ([]Status, error) {
 	for _, m := range set.Migrations {
 		st := m.status(history)
 		if adoptable(m, history) == nil {
-			st.Standing, st.Next = Squashed, ""
+			st.Standing, st.Next, st.Problem = Squashed, "", ""
 			for n := range history {
 				if n.number >= m.Replaces.From && n.number <= m.Replaces.To {
 					covered[n.number] = true
@@ -59,7 +60,7 @@ func (d *Database) Status(ctx context.Context, set Set) ([]Status, error) {
 		}
 		all = append(all, st)
 	}
-	for _, k := range slices.SortedFunc(mapsKeys(history), compareKeys) {
+	for _, k := range slices.SortedFunc(maps.Keys(history), compareKeys) {
 		if _, ok := set.find(k.number); !ok && !covered[k.number] {
 			covered[k.number] = true
 			r := history[k]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the drivers with which tests look at what was done
 
 	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/database/dbtest"
 	"github.com/noon-deploy/noon/internal/database/migration"
 	"github.com/noon-deploy/noon/internal/database/migration/sqltext"
 )
@@ -22,18 +24,19 @@ import (
 func kinds() []string { return []string{"postgres", "mysql", "sqlite"} }
 
 // everywhere runs a test on every server, with a database of its own.
-func everywhere(t *testing.T, test func(*testing.T, world)) {
+func everywhere(t *testing.T, test func(world)) {
 	t.Helper()
 	for _, kind := range kinds() {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			test(t, newWorld(t, kind))
+			test(newWorld(t, kind))
 		})
 	}
 }
 
 // world is an empty database, seen by the side of its app.
 type world struct {
+	t       *testing.T
 	kind    string
 	name    string
 	address string
@@ -42,13 +45,22 @@ type world struct {
 
 func newWorld(t *testing.T, kind string) world {
 	t.Helper()
-	w := world{kind: kind, name: fmt.Sprintf("w%d", shared().names.Add(1))}
+	if kind == "sqlite" {
+		return newWorldOn(t, kind, nil)
+	}
+	return newWorldOn(t, kind, server(t, kind))
+}
+
+// newWorldOn makes a database of a server; SQLite has none.
+func newWorldOn(t *testing.T, kind string, s *dbtest.Server) world {
+	t.Helper()
+	w := world{t: t, kind: kind, name: fmt.Sprintf("w%d", shared().names.Add(1))}
 	var err error
 	switch kind {
 	case "postgres":
-		w.address, err = server(t, kind).PostgresDatabase(t.Context(), w.name)
+		w.address, err = s.PostgresDatabase(t.Context(), w.name)
 	case "mysql":
-		w.address, err = server(t, kind).MariaDBDatabase(t.Context(), w.name)
+		w.address, err = s.MariaDBDatabase(t.Context(), w.name)
 	default:
 		w.address = "sqlite:" + filepath.Join(t.TempDir(), "app.db") + "?mode=rwc"
 	}
@@ -75,17 +87,19 @@ func openApp(t *testing.T, kind, address string) *sql.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { closing(t, db) })
 	return db
 }
 
-func (w world) exec(t *testing.T, query string, args ...any) {
+// close lets go of the connections before the test ends.
+func (w world) close(t *testing.T) {
 	t.Helper()
-	if _, err := w.app.ExecContext(t.Context(), query, args...); err != nil {
+	closing(t, w.app)
+}
+
+func (w world) exec(t *testing.T, query string) {
+	t.Helper()
+	if _, err := w.app.ExecContext(t.Context(), query); err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
 }
@@ -147,12 +161,15 @@ func (w world) open(t *testing.T, opts migration.Options) *migration.Database {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { closing(t, db) })
 	return db
+}
+
+func closing(t *testing.T, c io.Closer) {
+	t.Helper()
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // files makes a set of names and texts.

@@ -64,7 +64,7 @@ func each(ctx context.Context, db *sql.DB, query string, see func(*sql.Rows) err
 	if err != nil {
 		return fmt.Errorf("ask what there is: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // the loop has its error
+	defer rows.Close()
 	for rows.Next() {
 		if err := see(rows); err != nil {
 			return err

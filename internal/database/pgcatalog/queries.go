@@ -184,5 +184,5 @@ const sessionsQuery = `
 select a.pid, coalesce(a.usename::text, ''), coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''), coalesce(a.state, ''),
   coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::float8, left(coalesce(a.query, ''), 200), pg_blocking_pids(a.pid)
 from pg_stat_activity a
-where a.datname = current_database() and a.backend_type = 'client backend' and a.pid <> pg_backend_pid()
+where a.datname = current_database() and coalesce(a.backend_type, 'client backend') = 'client backend' and a.pid <> pg_backend_pid()
 order by a.pid`

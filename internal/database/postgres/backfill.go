@@ -1,9 +1,11 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +19,13 @@ import (
 // maxPasses bounds how often a table is walked again for rows that were missed:
 // those that a writer had locked, or whose key has changed under way.
 const maxPasses = 20
+
+// firstBatch is how many rows the first batches have; they grow while they are
+// fast. A row that is in a batch under way is waited for by whoever writes it.
+const firstBatch = 500
+
+// smallest is the least number of rows of a batch that takes too long.
+const smallest = 50
 
 // span is a part of a table by its key: more than from, at most to. nil is the
 // table's end.
@@ -39,7 +48,6 @@ func (r *run) fill(ctx context.Context, s Stage) error {
 		if left == 0 {
 			return f.analyze(ctx)
 		}
-		f.thorough = true
 		if err := f.forget(ctx); err != nil {
 			return explain("write the journal", s.Name, err)
 		}
@@ -50,9 +58,8 @@ func (r *run) fill(ctx context.Context, s Stage) error {
 // filling is one backfill under way.
 type filling struct {
 	*run
-	stage    string
-	b        Backfill
-	thorough bool // rows that somebody locks are waited for
+	stage string
+	b     Backfill
 
 	mu     sync.Mutex
 	next   []string // where the next span begins
@@ -60,6 +67,7 @@ type filling struct {
 	ended  bool
 	limit  int // rows of a span
 	filled int64
+	share  []int64 // of each worker in filled; only it writes its own
 }
 
 // pass walks the table once, from where the journal says.
@@ -67,7 +75,7 @@ func (f *filling) pass(ctx context.Context) error {
 	if err := f.resume(ctx); err != nil {
 		return explain("read the journal", f.stage, err)
 	}
-	f.limit, f.ended = f.e.c.Batch, false
+	f.limit, f.ended = min(firstBatch, f.e.c.Batch), false
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var all sync.WaitGroup
@@ -109,16 +117,14 @@ func (f *filling) resume(ctx context.Context) error {
 	if _, err := tx.Exec(ctx, "delete from noon.backfill where app = $1 and version = $2 and stage = $3", key...); err != nil {
 		return err
 	}
+	f.share = make([]int64, f.e.c.Workers)
+	f.share[0] = f.filled
 	at := f.next
 	if at == nil {
 		at = []string{}
 	}
 	for slot := range f.e.c.Workers {
-		filled := int64(0)
-		if slot == 0 {
-			filled = f.filled
-		}
-		_, err := tx.Exec(ctx, "insert into noon.backfill (app, version, stage, slot, seq, at, filled) values ($1, $2, $3, $4, $5, $6, $7)", f.plan.App, f.plan.To, f.stage, slot, f.seq, at, filled)
+		_, err := tx.Exec(ctx, "insert into noon.backfill (app, version, stage, slot, seq, at, filled) values ($1, $2, $3, $4, $5, $6, $7)", f.plan.App, f.plan.To, f.stage, slot, f.seq, at, f.share[slot])
 		if err != nil {
 			return err
 		}
@@ -182,7 +188,8 @@ func (f *filling) worker(ctx context.Context, slot int) error {
 // either. Triggers of the user's do not see a backfill where noon may tell the
 // server so.
 func (f *filling) prepare(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, "select set_config('noon.backfill', 'on', false), set_config('synchronous_commit', 'off', false), set_config('lock_timeout', '100ms', false)")
+	_, err := conn.Exec(ctx, `select set_config('noon.backfill', 'on', false), set_config('synchronous_commit', 'off', false),
+set_config('lock_timeout', '100ms', false), set_config('statement_timeout', $1, false)`, fmt.Sprint(4*f.e.c.BatchTime.Milliseconds()))
 	if err != nil {
 		return err
 	}
@@ -204,6 +211,15 @@ func (f *filling) take(ctx context.Context, conn *pgx.Conn) (span, bool, error) 
 	}
 	s := span{seq: f.seq + 1, from: f.next}
 	to, err := f.end(ctx, conn, s.from)
+	for try := 0; code(err) == queryCanceled && ctx.Err() == nil; try++ {
+		f.limit = max(f.limit/2, 1)
+		if try > 8 {
+			if _, err := conn.Exec(ctx, "set statement_timeout = 0"); err != nil {
+				return span{}, false, err
+			}
+		}
+		to, err = f.end(ctx, conn, s.from)
+	}
 	if err != nil {
 		return span{}, false, err
 	}
@@ -285,21 +301,38 @@ func anys(list []string) []any {
 	return all
 }
 
-// batch fills one span and writes down that it is done, in one statement.
+// batch fills one span. One that takes too long is given up, so that nobody
+// waits for its rows, and done in pieces; when the journal has the span as done
+// after the first piece already, what is missing is found by the next pass.
 func (f *filling) batch(ctx context.Context, conn *pgx.Conn, slot int, s span) error {
 	began := time.Now()
+	piece := 0 // the whole span, waiting for locked rows
 	for try := 0; ; try++ {
-		filled, err := f.update(ctx, conn, slot, s, try > 0)
+		filled, err := f.update(ctx, conn, slot, s, piece)
 		switch c := code(err); {
 		case err == nil:
 			f.adapt(time.Since(began), filled)
-			return nil
+			if piece == 0 || filled < int64(piece) {
+				return nil
+			}
+			began = time.Now()
 		case data(err):
 			return f.culprit(ctx, conn, s, err)
-		case c != lockNotAvailable && c != deadlockDetected:
+		case c == queryCanceled && ctx.Err() == nil:
+			piece = max(cmp.Or(piece, f.e.c.Batch)/4, smallest)
+			f.adapt(4*f.e.c.BatchTime, 0)
+			if try > 8 { // the machine is slow, not the batch large
+				_, err = conn.Exec(ctx, "set statement_timeout = 0")
+			}
+			if err != nil && code(err) != queryCanceled {
+				return err
+			}
+		case c == lockNotAvailable || c == deadlockDetected:
+			piece = cmp.Or(piece, f.e.c.Batch)
+		default:
 			return err
 		}
-		if !pause(ctx, 10*time.Millisecond) {
+		if err != nil && !pause(ctx, 10*time.Millisecond) {
 			return ctx.Err()
 		}
 	}
@@ -328,49 +361,42 @@ func (f *filling) where(s span, n int) (string, []any) {
 	return where, args
 }
 
-// update fills a span. The rows that somebody has locked are left for the next
-// pass when gentle: a backfill that waits for one while it holds others could
-// be what a user's transaction dies of.
-func (f *filling) update(ctx context.Context, conn *pgx.Conn, slot int, s span, gentle bool) (int64, error) {
+// update fills a span and writes down that it is done, in one transaction. Of
+// a span in pieces only that many rows are filled, and those that somebody has
+// locked are left for the next pass: a backfill that waits for one while it holds
+// others could be what a user's transaction dies of. The journal's count is that
+// of the batches before.
+func (f *filling) update(ctx context.Context, conn *pgx.Conn, slot int, s span, piece int) (int64, error) {
+	where, args := f.where(s, 1)
+	table := qualified(f.plan.Schema, f.b.Table) + " as " + quote(f.b.Table)
+	if piece > 0 {
+		where = fmt.Sprintf("%s.ctid = any(array(select %s.ctid from %s where %s limit %d for no key update skip locked))", quote(f.b.Table), quote(f.b.Table), table, where, piece)
+	}
+	set := append(slices.Clone(f.b.Set), quote(f.b.Pending)+" = 0")
 	at := s.to
 	if at == nil {
 		at = []string{}
 	}
-	args := []any{f.plan.App, f.plan.To, f.stage, slot, s.seq, at}
-	where, more := f.where(s, len(args)+1)
-	table := qualified(f.plan.Schema, f.b.Table) + " as " + quote(f.b.Table)
-	set := strings.Join(f.b.Set, ", ")
-	if set != "" {
-		set += ", "
+	var both pgx.Batch // in the pipeline, so one transaction and one round trip
+	both.Queue(fmt.Sprintf("update %s set %s where %s", table, strings.Join(set, ", "), where), args...)
+	both.Queue("update noon.backfill set seq = $5, at = $6, filled = $7 where app = $1 and version = $2 and stage = $3 and slot = $4",
+		f.plan.App, f.plan.To, f.stage, slot, s.seq, at, f.share[slot])
+	results := conn.SendBatch(ctx, &both)
+	tag, err := results.Exec()
+	if closed := results.Close(); err == nil {
+		err = closed
 	}
-	if gentle {
-		where = fmt.Sprintf("%s.ctid = any(array(select %s.ctid from %s where %s for no key update skip locked))", quote(f.b.Table), quote(f.b.Table), table, where)
+	if err == nil {
+		f.share[slot] += tag.RowsAffected()
 	}
-	sql := fmt.Sprintf(`with filled as (update %s set %s%s = 0 where %s returning 1)
-update noon.backfill set seq = $5, at = $6, filled = filled + (select count(*) from filled)
-where app = $1 and version = $2 and stage = $3 and slot = $4 returning (select count(*) from filled)`, table, set, quote(f.b.Pending), where)
-	var filled int64
-	err := conn.QueryRow(ctx, sql, append(args, more...)...).Scan(&filled)
-	return filled, err
-}
-
-// adapt makes spans such that one takes about as long as it may.
-func (f *filling) adapt(took time.Duration, filled int64) {
-	f.mu.Lock()
-	switch {
-	case took > 2*f.e.c.BatchTime:
-		f.limit = max(f.limit/2, 100)
-	case took < f.e.c.BatchTime/2:
-		f.limit = min(f.limit*2, f.e.c.Batch)
-	}
-	f.filled += filled
-	p := Progress{Phase: Expanded, Stage: f.stage, Filled: f.filled, Rows: f.b.Rows}
-	f.mu.Unlock()
-	f.tell(p)
+	return tag.RowsAffected(), err
 }
 
 // culprit finds the row whose value has no new form.
 func (f *filling) culprit(ctx context.Context, conn *pgx.Conn, s span, failed error) error {
+	if _, err := conn.Exec(ctx, "set statement_timeout = 0"); err != nil {
+		return errors.Join(failed, err)
+	}
 	where, args := f.where(s, 1)
 	var texts []string
 	for _, k := range f.b.Key {
@@ -385,7 +411,8 @@ func (f *filling) culprit(ctx context.Context, conn *pgx.Conn, s span, failed er
 	if err != nil {
 		return errors.Join(failed, err)
 	}
-	sql := fmt.Sprintf("update %s set %s, %s = 0 where %s", table, strings.Join(f.b.Set, ", "), quote(f.b.Pending), f.compare("=", 1))
+	set := append(slices.Clone(f.b.Set), quote(f.b.Pending)+" = 0")
+	sql := fmt.Sprintf("update %s set %s where %s", table, strings.Join(set, ", "), f.compare("=", 1))
 	for _, key := range keys {
 		if _, err := conn.Exec(ctx, sql, anys(key)...); data(err) {
 			return &noon.Error{
@@ -397,35 +424,6 @@ func (f *filling) culprit(ctx context.Context, conn *pgx.Conn, s span, failed er
 		}
 	}
 	return failed
-}
-
-// throttle waits while the server or its replicas do not keep up.
-func (f *filling) throttle(ctx context.Context, conn *pgx.Conn) error {
-	for {
-		var waiting int
-		var lag float64
-		err := conn.QueryRow(ctx, `select (select count(*) from pg_locks where not granted),
-coalesce((select max(extract(epoch from replay_lag)) from pg_stat_replication), 0)::float8`).Scan(&waiting, &lag)
-		if err != nil {
-			return err
-		}
-		why := ""
-		switch {
-		case lag > f.e.c.MaxLag.Seconds():
-			why = fmt.Sprintf("a replica is %.0f s behind", lag)
-		case waiting > 10:
-			why = fmt.Sprintf("%d sessions wait for locks", waiting)
-		default:
-			return nil
-		}
-		f.tell(Progress{Phase: Expanded, Stage: f.stage, Filled: f.filled, Rows: f.b.Rows, Paused: why})
-		f.mu.Lock() // nobody takes a span meanwhile
-		alive := pause(ctx, 500*time.Millisecond)
-		f.mu.Unlock()
-		if !alive {
-			return ctx.Err()
-		}
-	}
 }
 
 // prove shows that a table's two forms agree in every row.

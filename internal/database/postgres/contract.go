@@ -17,16 +17,16 @@ func (m *model) contract() []Stage {
 		}
 	}
 	for _, t := range m.tables {
-		for n, d := range t.checks {
-			list = append(list, m.constrain(t, final(n), "check ("+d.check+")", d, Lock{t.phys, exclusive})...)
-		}
+		list = append(list, m.demands(t, finalPrefix, func(d *demand) string { return d.check })...)
 	}
 	list = append(list, m.last())
 	return append(list, m.aloneAfter...)
 }
 
 // final is the name of a demand's constraint until it has its own.
-func final(n int) string { return fmt.Sprintf("_noon_f%d", n) }
+func final(n int) string { return fmt.Sprint(finalPrefix, n) }
+
+const finalPrefix = "_noon_f"
 
 func (m *model) last() Stage {
 	s := Stage{Name: "contract", Kind: Together}
@@ -145,7 +145,7 @@ func (t *table) renames(name string) []string {
 func (m *model) settleColumns(t *table, name string) []string {
 	var list []string
 	for _, c := range t.columns {
-		if c.def != nil && !(c.added && m.atOnce(t, c)) {
+		if c.def != nil && (!c.added || !m.atOnce(t, c)) {
 			action := "drop default"
 			if *c.def != "" {
 				action = "set default " + *c.def

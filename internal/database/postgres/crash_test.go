@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/noon-deploy/noon/internal/database/dbtest"
 	"github.com/noon-deploy/noon/internal/database/postgres"
@@ -56,7 +57,7 @@ func child() int {
 // was killed: "" if it came to its end.
 func (s *shop) reachAndDie(t *testing.T, p postgres.Plan, phase postgres.Phase, point int) string {
 	t.Helper()
-	in, err := json.Marshal(errand{postgres.Config{URL: s.url, App: s.app, Batch: 100}, postgres.Order{Plan: &p, Phase: phase, AcceptLoss: true}})
+	in, err := json.Marshal(errand{postgres.Config{URL: s.noon, App: s.app, Role: s.owner, Batch: 100}, postgres.Order{Plan: &p, Phase: phase, AcceptLoss: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,8 +68,7 @@ func (s *shop) reachAndDie(t *testing.T, p postgres.Plan, phase postgres.Phase, 
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=*:%d", fault.Env, point), fault.EnvLog+"="+log)
 	err = cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 			name, err := os.ReadFile(log)
 			if err != nil {
@@ -139,7 +139,7 @@ func diesAt(t *testing.T, phase postgres.Phase, point int) (string, bool) {
 	switch phase {
 	case postgres.Expanded:
 		c.new(2)
-		c.enough(t, 40)
+		c.enough(t, 20)
 		c.stop(t)
 		c.compare(t, true, true)
 	case postgres.Contracted:
@@ -168,8 +168,16 @@ func (s *shop) reach2(t *testing.T, p postgres.Plan, phase postgres.Phase) {
 // empty makes sure that nothing of noon's is left but its journal.
 func (s *shop) empty(t *testing.T) {
 	t.Helper()
-	got := ask(t, s.root, `select 'schema ' || nspname from pg_namespace where nspname like '%\_v1'
-union all select 'column ' || attname from pg_attribute a join pg_class c on c.oid = a.attrelid where attname like '\_noon%' and not attisdropped and c.relkind = 'r'
+	s.settled(t)
+	if got := ask(t, s.root, `select nspname from pg_namespace where nspname like '%\_v1'`); got != "" {
+		t.Errorf("schema %s is left behind", got)
+	}
+}
+
+// settled makes sure of the same while a version's schema is there.
+func (s *shop) settled(t *testing.T) {
+	t.Helper()
+	got := ask(t, s.root, `select 'column ' || attname from pg_attribute a join pg_class c on c.oid = a.attrelid where attname like '\_noon%' and not attisdropped and c.relkind = 'r'
 union all select 'trigger ' || tgname from pg_trigger where tgname like '~noon%'
 union all select 'function ' || proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = 'noon'
 union all select 'constraint ' || conname from pg_constraint where conname like '\_noon%'
@@ -247,8 +255,14 @@ func (s *shop) serverDies(t *testing.T, p postgres.Plan, phase postgres.Phase, p
 		}
 		return 0
 	}
-	if err := s.server.Start(t.Context()); err != nil {
-		t.Fatal(err)
+	for tries := 0; ; tries++ { // the memory of the one before is in use until the last of its processes has ended
+		err := s.server.Start(t.Context())
+		if err == nil {
+			return 1
+		}
+		if tries > 20 || !strings.Contains(err.Error(), "shared memory") {
+			t.Fatal(err)
+		}
+		<-time.After(50 * time.Millisecond)
 	}
-	return 1
 }

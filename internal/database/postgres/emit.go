@@ -9,7 +9,11 @@ import (
 	"github.com/noon-deploy/noon/internal/database/pgcatalog"
 )
 
-const exclusive = "ACCESS EXCLUSIVE"
+// Locks for which writers wait.
+const (
+	exclusive = "ACCESS EXCLUSIVE"
+	shareRow  = "SHARE ROW EXCLUSIVE"
+)
 
 // emit writes the model down as stages.
 func (m *model) emit(p *Plan) {
@@ -36,7 +40,7 @@ func (m *model) views() []View {
 		v := View{Name: t.name, Of: t.phys}
 		for _, c := range t.columns {
 			col := ViewColumn{Name: c.name, Of: c.phys}
-			if c.def != nil && t.was != nil && !(c.added && m.atOnce(t, c)) {
+			if c.def != nil && t.was != nil && (!c.added || !m.atOnce(t, c)) {
 				col.Default = *c.def
 				if col.Default == "" {
 					col.Default = "nullif('','')::" + c.typ // a bare NULL would be that of the table
@@ -86,7 +90,7 @@ func (m *model) expand(views []View) Stage {
 	for _, t := range m.tables {
 		s.Before = append(s.Before, t.create...)
 		if t.was == nil {
-			s.Before = append(s.Before, fmt.Sprintf("grant select, insert, update, delete on %s to %s", qualified(m.Schema, t.phys), quote(m.Role)))
+			s.Before = append(s.Before, fmt.Sprintf("alter table %s owner to %s", qualified(m.Schema, t.phys), quote(m.Role)))
 		}
 		if t.adds() || len(t.groups) > 0 {
 			changed = append(changed, t)
@@ -163,13 +167,11 @@ func (m *model) after() []Stage {
 		for _, i := range t.indexes {
 			list = append(list, m.build(t, i)...)
 		}
-		for n, d := range t.checks {
-			exempt := fmt.Sprintf("(%s) or (%s & %d) <> 0", d.check, quote(pending), d.group.bit)
-			list = append(list, m.constrain(t, fmt.Sprintf("_noon_x%d", n), "check ("+exempt+")", d, Lock{t.phys, exclusive})...)
-		}
+		list = append(list, m.demands(t, "_noon_x", func(d *demand) string {
+			return fmt.Sprintf("(%s) or (%s & %d) <> 0", d.check, quote(pending), d.group.bit)
+		})...)
 		for _, k := range t.keys {
-			name := cmp.Or(k.temporary, k.name)
-			list = append(list, m.constrain(t, name, k.definition, nil, Lock{t.phys, "SHARE ROW EXCLUSIVE"}, Lock{k.references, "SHARE ROW EXCLUSIVE"})...)
+			list = append(list, m.refer(t, k)...)
 		}
 	}
 	return list
@@ -196,94 +198,44 @@ func (m *model) build(t *table, i *index) []Stage {
 	return list
 }
 
-// constrain adds a constraint for rows to come, then looks at those there, each
-// in a transaction of its own: looking takes long and needs no strong lock.
-func (m *model) constrain(t *table, name, definition string, d *demand, locks ...Lock) []Stage {
-	table := qualified(m.Schema, t.phys)
-	look := Stage{
-		Name: "validate " + t.phys + " " + name, Kind: Together, Locks: []Lock{{t.phys, "SHARE UPDATE EXCLUSIVE"}},
-		SQL: []string{fmt.Sprintf("alter table %s validate constraint %s", table, quote(name))},
-	}
-	if d != nil {
-		look.Check = &Breach{Table: t.phys, Key: t.was.PrimaryKey(), Where: "(" + d.check + ") is false"}
-	}
-	notValid := " not valid"
-	if t.was.Kind == pgcatalog.Partitioned && strings.HasPrefix(definition, "FOREIGN") {
-		notValid = "" // such tables have no keys that are not valid
-	}
-	return []Stage{{
-		Name: "constrain " + t.phys + " " + name, Kind: Together, Locks: locks,
-		SQL: []string{fmt.Sprintf("alter table %s add constraint %s %s%s", table, quote(name), definition, notValid)},
-	}, look}
-}
-
-// backfill describes how rows that are there get their new values; nil if the
-// table has no mark.
-func (m *model) backfill(t *table) *Backfill {
-	if t.was == nil || t.dropped || !t.marks() {
+// demands adds the checks of a table, for rows to come, and looks at the rows
+// that are there in a transaction of its own: looking takes long, and needs no
+// lock that a writer waits for. All are looked at in one pass.
+func (m *model) demands(t *table, prefix string, check func(*demand) string) []Stage {
+	if len(t.checks) == 0 {
 		return nil
 	}
-	b := &Backfill{Table: t.phys, Key: t.was.PrimaryKey(), Pending: pending, Rows: t.was.Rows}
-	if len(b.Key) == 0 {
-		b.Key, b.Types = []string{"ctid"}, []string{"tid"}
-	} else {
-		for _, k := range b.Key {
-			b.Types = append(b.Types, t.typeOf(k))
-		}
+	var adds, looks, broken []string
+	for n, d := range t.checks {
+		name := quote(fmt.Sprint(prefix, n))
+		adds = append(adds, fmt.Sprintf("add constraint %s check (%s) not valid", name, check(d)))
+		looks = append(looks, "validate constraint "+name)
+		broken = append(broken, "("+d.check+") is false")
 	}
-	groups := 0
-	for _, g := range t.groups {
-		if len(g.up) > 0 {
-			groups++
-		}
-	}
-	row := quote(t.phys)
-	for i, g := range t.groups {
-		for _, a := range g.up {
-			value := a.value.over(t.phys)
-			if groups > 1 {
-				value = fmt.Sprintf("case when %s.%s & %d <> 0 then %s else %s.%s end", row, quote(pending), g.bit, value, row, quote(a.column))
-			}
-			b.Set = append(b.Set, quote(a.column)+" = "+value)
-		}
-		if len(g.up) > 0 && len(g.down) > 0 {
-			b.Agree = append(b.Agree, m.twin(t, i).agree(t.phys))
-		}
-	}
-	for _, tr := range t.was.Triggers {
-		if strings.Contains(tr.Definition, "UPDATE ON") || strings.Contains(tr.Definition, " UPDATE OR") {
-			b.Fires = append(b.Fires, tr.Name)
-		}
-	}
-	return b
+	table := "alter table " + qualified(m.Schema, t.phys) + " "
+	return []Stage{{
+		Name: "check " + t.phys, Kind: Together, Locks: []Lock{{t.phys, exclusive}}, SQL: []string{table + strings.Join(adds, ", ")},
+	}, {
+		Name: "validate " + t.phys, Kind: Together, Locks: []Lock{{t.phys, "SHARE UPDATE EXCLUSIVE"}}, SQL: []string{table + strings.Join(looks, ", ")},
+		Check: &Breach{Table: t.phys, Key: t.was.PrimaryKey(), Where: strings.Join(broken, " or ")},
+	}}
 }
 
-func (m *model) losses() []Loss {
-	var list []Loss
-	for _, t := range m.tables {
-		name := qualified(m.Schema, t.phys)
-		if t.was == nil {
-			list = append(list, Loss{"rows of new table " + t.name, "select count(*) from " + name})
-			continue
-		}
-		for i, g := range t.groups {
-			if len(g.up) > 0 {
-				s := &twin{m: m, t: t, g: &group{up: g.up}, number: i}
-				what := fmt.Sprintf("values of %s.%s that the release before can not show", t.name, strings.Join(m.twin(t, i).targets, ", "))
-				list = append(list, Loss{what, fmt.Sprintf("select count(*) from %s as %s where (%s & %d) = 0 and not (%s)", name, quote(t.phys), quote(pending), g.bit, s.agree(t.phys))})
-			}
-		}
-		for _, c := range t.columns {
-			if c.added && m.atOnce(t, c) {
-				where := quote(c.phys) + " is not null"
-				if c.def != nil && *c.def != "" {
-					where = fmt.Sprintf("row(%s)::record *<> row(cast(%s as %s))::record", quote(c.phys), *c.def, c.typ)
-				}
-				list = append(list, Loss{fmt.Sprintf("values of new column %s.%s", t.name, c.name), fmt.Sprintf("select count(*) from %s where %s", name, where)})
-			}
-		}
+// refer adds a foreign key in the same two steps.
+func (m *model) refer(t *table, k *foreignKey) []Stage {
+	table, name := "alter table "+qualified(m.Schema, t.phys)+" ", cmp.Or(k.temporary, k.name)
+	add := Stage{
+		Name: "foreign key " + k.name, Kind: Together, Locks: []Lock{{t.phys, shareRow}, {k.references, shareRow}},
+		SQL: []string{table + "add constraint " + quote(name) + " " + k.definition + " not valid"},
 	}
-	return list
+	if t.was.Kind == pgcatalog.Partitioned { // such tables have no keys that are not valid
+		add.SQL[0] = strings.TrimSuffix(add.SQL[0], " not valid")
+		return []Stage{add}
+	}
+	return []Stage{add, {
+		Name: "validate foreign key " + k.name, Kind: Together, Locks: []Lock{{t.phys, "SHARE UPDATE EXCLUSIVE"}},
+		SQL: []string{table + "validate constraint " + quote(name)},
+	}}
 }
 
 // probe tries the parts of the plan that come from people on empty copies of
@@ -291,8 +243,10 @@ func (m *model) losses() []Loss {
 func (m *model) probe() []string {
 	const schema = "noon_probe"
 	list := []string{"create schema " + schema}
-	for _, t := range m.tables {
+	for _, t := range m.tables { // first: expressions about other tables may look into them
 		list = append(list, t.create...)
+	}
+	for _, t := range m.tables {
 		if !t.adds() && len(t.groups) == 0 {
 			continue
 		}

@@ -16,6 +16,7 @@ import (
 const (
 	lockNotAvailable  = "55P03"
 	deadlockDetected  = "40P01"
+	queryCanceled     = "57014"
 	invalidPassword   = "28P01"
 	invalidAuth       = "28000"
 	noDatabase        = "3D000"
@@ -28,8 +29,7 @@ const (
 
 // code is the SQLSTATE of an error of the server, "" for others.
 func code(err error) string {
-	var e *pgconn.PgError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return e.Code
 	}
 	return ""
@@ -47,9 +47,11 @@ func explain(op, subject string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var own *noon.Error
-	if errors.As(err, &own) {
+	if _, ok := errors.AsType[*noon.Error](err); ok {
 		return err
+	}
+	if server := (*pgconn.PgError)(nil); errors.As(err, &server) && server.Detail != "" {
+		err = fmt.Errorf("%w: %s", err, server.Detail)
 	}
 	e := &noon.Error{Kind: noon.Failure, Op: op, Subject: subject, Err: err}
 	e.Kind, e.Hint = kind(err)

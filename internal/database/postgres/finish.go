@@ -13,24 +13,38 @@ func (m *model) finish() {
 	if m.catalog.Server.InRecovery {
 		m.refuse("server", "Give noon the address of the primary.", "it is a read replica")
 	}
+	if m.From == 0 {
+		m.find(Note, "views", "Use the table's own name with its schema for these, such as "+m.Schema+".users.",
+			"the new release finds views: COPY, TRUNCATE, MERGE, ON CONFLICT ON CONSTRAINT, foreign keys and pg_get_serial_sequence need a table")
+	}
 	for _, t := range m.tables {
-		if !t.changes() {
-			continue
+		if t.changes() {
+			m.published(t)
+			m.walkable(t)
 		}
-		for _, p := range m.catalog.Publications {
-			named := slices.ContainsFunc(p.Tables, func(q pgcatalog.PublishedTable) bool { return q.Name == t.was.Name && len(q.Columns) == 0 })
-			if (named || p.AllTables) && slices.ContainsFunc(t.columns, func(c *column) bool { return c.added }) {
-				m.find(Warning, t.name, "Add the columns where it is subscribed to first, or let the publication name its columns.", "publication %s sends the new columns, and %s, to its subscribers", p.Name, pending)
-			}
+	}
+}
+
+// published warns of subscribers that will get columns they do not have.
+func (m *model) published(t *table) {
+	for _, p := range m.catalog.Publications {
+		named := slices.ContainsFunc(p.Tables, func(q pgcatalog.PublishedTable) bool { return q.Name == t.was.Name && len(q.Columns) == 0 })
+		if (named || p.AllTables) && (t.adds() || t.marks()) {
+			m.find(Warning, t.name, "Add the columns where it is subscribed to first, or let the publication name its columns.", "publication %s sends the new columns, and %s, to its subscribers", p.Name, pending)
 		}
-		if len(t.was.PrimaryKey()) == 0 && t.fills() && t.was.Kind == pgcatalog.Partitioned {
-			m.refuse(t.name, "Give it a primary key.", "it is partitioned and has no primary key by which its rows could be walked")
-		}
-		for _, i := range t.indexes {
-			if t.was.Kind == pgcatalog.Partitioned {
-				m.refuse(t.name+"."+i.name, "Make it by sql, partition by partition.", "an index of a partitioned table can not be built beside writers")
-			}
-		}
+	}
+}
+
+// walkable refuses what partitioned tables can not have.
+func (m *model) walkable(t *table) {
+	if t.was.Kind != pgcatalog.Partitioned {
+		return
+	}
+	if len(t.was.PrimaryKey()) == 0 && t.fills() {
+		m.refuse(t.name, "Give it a primary key.", "it is partitioned and has no primary key by which its rows could be walked")
+	}
+	for _, i := range t.indexes {
+		m.refuse(t.name+"."+i.name, "Make it by sql, partition by partition.", "an index of a partitioned table can not be built beside writers")
 	}
 }
 
@@ -64,45 +78,54 @@ func (t *table) before() bool {
 // shape is what the contraction relies on: everything that uses what it drops,
 // one line each, sorted. Objects of noon's own are left out.
 func shape(c *pgcatalog.Catalog, schema, app string, relies []reliance) []string {
-	var lines []string
 	m := &model{Target: Target{App: app, Schema: schema}}
+	var lines []string
 	for _, r := range relies {
 		t := c.Table(schema, r.Table)
 		if t == nil {
 			lines = append(lines, fmt.Sprintf("table %s is gone", r.Table))
 			continue
 		}
-		uses := func(columns []string) bool {
-			return len(r.Columns) == 0 || slices.ContainsFunc(columns, func(n string) bool { return slices.Contains(r.Columns, n) })
-		}
-		for _, col := range t.Columns {
-			if slices.Contains(r.Columns, col.Name) {
-				lines = append(lines, fmt.Sprintf("column %s.%s has type %s", r.Table, col.Name, col.Type))
-			}
-		}
-		for _, k := range t.Constraints {
-			if uses(k.Columns) && !strings.HasPrefix(k.Name, "_noon_") {
-				lines = append(lines, fmt.Sprintf("constraint %s of %s is %s", k.Name, r.Table, k.Definition))
-			}
-		}
-		for _, i := range t.Indexes {
-			if uses(i.Columns) && !strings.HasPrefix(i.Name, "_noon_") && i.Valid {
-				lines = append(lines, i.Definition)
-			}
-		}
+		lines = append(lines, r.own(t)...)
 		for _, d := range t.Dependents {
-			if uses(d.Columns) && !m.ours(d.Name.Schema) && !strings.HasPrefix(d.Name.Name, triggerPrefix) && !slices.Contains(r.Columns, pending) {
+			if r.uses(d.Columns) && !m.ours(d.Name.Schema) && !strings.HasPrefix(d.Name.Name, triggerPrefix) {
 				lines = append(lines, fmt.Sprintf("%s %s uses %s of %s", d.Kind, d.Name, strings.Join(d.Columns, ", "), r.Table))
 			}
 		}
 		for _, in := range c.Inbound(t.Name) {
-			if uses(in.Constraint.ReferencesAre) {
+			if r.uses(in.Constraint.ReferencesAre) {
 				lines = append(lines, fmt.Sprintf("foreign key %s of %s references %s", in.Constraint.Name, in.From, r.Table))
 			}
 		}
 	}
 	slices.Sort(lines)
 	return slices.Compact(lines)
+}
+
+// own are the lines about what belongs to the table itself.
+func (r reliance) own(t *pgcatalog.Table) []string {
+	var lines []string
+	for _, c := range t.Columns {
+		if slices.Contains(r.Columns, c.Name) {
+			lines = append(lines, fmt.Sprintf("column %s.%s has type %s", r.Table, c.Name, c.Type))
+		}
+	}
+	for _, k := range t.Constraints {
+		if r.uses(k.Columns) && !strings.HasPrefix(k.Name, "_noon_") {
+			lines = append(lines, fmt.Sprintf("constraint %s of %s is %s", k.Name, r.Table, k.Definition))
+		}
+	}
+	for _, i := range t.Indexes {
+		if r.uses(i.Columns) && !strings.HasPrefix(i.Name, "_noon_") && i.Valid {
+			lines = append(lines, i.Definition)
+		}
+	}
+	return lines
+}
+
+// uses reports whether any of the columns is relied on.
+func (r reliance) uses(columns []string) bool {
+	return len(r.Columns) == 0 || slices.ContainsFunc(columns, func(n string) bool { return slices.Contains(r.Columns, n) })
 }
 
 // reliance is a table, or columns of it, that the contraction drops.

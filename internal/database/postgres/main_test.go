@@ -48,37 +48,44 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// shop is a database of one test with an app in it, and the engine of the
-// account that owns it: no superuser, but one that may create roles.
+// shop is a database of one test with an app in it, and an engine that logs in
+// by a role of its own: no superuser, but one that may create roles.
 type shop struct {
 	server *dbtest.Server
 	app    string
 	owner  string
 	root   string // address for the superuser
 	url    string // address for the owner
+	noon   string // address for noon
 	engine *postgres.Engine
 }
 
 const password = "only-for-tests"
 
-func newShop(t testing.TB, tables string) *shop {
-	t.Helper()
-	return newShopOn(t, shared.server, tables)
+func newShop(tb testing.TB, tables string) *shop {
+	tb.Helper()
+	return newShopOn(tb, shared.server, tables)
 }
 
-func newShopOn(t testing.TB, server *dbtest.Server, tables string) *shop {
-	t.Helper()
+func newShopOn(tb testing.TB, server *dbtest.Server, tables string) *shop {
+	tb.Helper()
 	n := shared.n.Add(1)
 	s := &shop{server: server, app: fmt.Sprintf("s%d", n), owner: fmt.Sprintf("s%d", n)}
-	root, err := server.PostgresDatabase(t.Context(), s.app)
+	root, err := server.PostgresDatabase(tb.Context(), s.app)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s.root = root
-	s.run(t, root, fmt.Sprintf("create role %[1]s login createrole password '%[2]s'; alter database %[1]s owner to %[1]s; alter schema public owner to %[1]s", s.owner, password))
-	s.url = s.as(s.owner)
-	s.run(t, s.url, tables)
-	s.engine = s.open(t, postgres.Config{})
+	s.run(tb, root, fmt.Sprintf("create role %[1]s login password '%[2]s'; alter database %[1]s owner to %[1]s; alter schema public owner to %[1]s; "+
+		"create role %[1]s_noon login createrole password '%[2]s'; grant %[1]s to %[1]s_noon with admin option", s.owner, password))
+	s.url, s.noon = s.as(s.owner), s.as(s.owner+"_noon")
+	for sql := range strings.SplitSeq(tables, ";\nvacuum ") { // which needs to be alone
+		if sql == "analyze users" {
+			sql = "vacuum " + sql
+		}
+		s.run(tb, s.url, sql)
+	}
+	s.engine = s.open(tb, postgres.Config{})
 	return s
 }
 
@@ -87,52 +94,52 @@ func (s *shop) as(role string) string {
 	return strings.Replace(s.root, dbtest.Superuser+":"+dbtest.Password, role+":"+password, 1)
 }
 
-func (s *shop) open(t testing.TB, c postgres.Config) *postgres.Engine {
-	t.Helper()
+func (s *shop) open(tb testing.TB, c postgres.Config) *postgres.Engine {
+	tb.Helper()
 	if c.URL == "" {
-		c.URL = s.url
+		c.URL = s.noon
 	}
-	c.App = s.app
-	e, err := postgres.Open(t.Context(), c)
+	c.App, c.Role = s.app, s.owner
+	e, err := postgres.Open(tb.Context(), c)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return e
 }
 
-func (s *shop) connect(t testing.TB, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
+func (s *shop) connect(tb testing.TB, url string) *pgx.Conn {
+	tb.Helper()
+	conn, err := pgx.Connect(tb.Context(), url)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	tb.Cleanup(func() { _ = conn.Close(context.WithoutCancel(tb.Context())) })
 	return conn
 }
 
-func (s *shop) run(t testing.TB, url, sql string) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
+func (s *shop) run(tb testing.TB, url, sql string) {
+	tb.Helper()
+	conn, err := pgx.Connect(tb.Context(), url)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // the test has its answer
-	if _, err := conn.Exec(t.Context(), sql); err != nil {
-		t.Fatalf("%v in: %s", err, sql)
+	defer conn.Close(tb.Context()) //nolint:errcheck // the test has its answer
+	if _, err := conn.Exec(tb.Context(), sql); err != nil {
+		tb.Fatalf("%v in: %s", err, sql)
 	}
 }
 
 // ask gives the rows of a query, a line each, columns apart by |.
-func ask(t testing.TB, url, sql string) string {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
+func ask(tb testing.TB, url, sql string) string {
+	tb.Helper()
+	conn, err := pgx.Connect(tb.Context(), url)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // the test has its answer
-	results, err := conn.PgConn().Exec(t.Context(), sql).ReadAll()
+	defer conn.Close(tb.Context()) //nolint:errcheck // the test has its answer
+	results, err := conn.PgConn().Exec(tb.Context(), sql).ReadAll()
 	if err != nil {
-		t.Fatalf("%v in: %s", err, sql)
+		tb.Fatalf("%v in: %s", err, sql)
 	}
 	var lines []string
 	for _, row := range results[len(results)-1].Rows {
@@ -149,45 +156,45 @@ func ask(t testing.TB, url, sql string) string {
 	return strings.Join(lines, "\n")
 }
 
-func read(t testing.TB, yaml string) change.Set {
-	t.Helper()
+func read(tb testing.TB, yaml string) change.Set {
+	tb.Helper()
 	set, err := change.Read(change.File{Name: "change.yaml", Data: []byte(yaml)})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return set
 }
 
-func (s *shop) plan(t testing.TB, yaml string) postgres.Plan {
-	t.Helper()
-	p, err := s.try(t, yaml)
+func (s *shop) plan(tb testing.TB, yaml string) postgres.Plan {
+	tb.Helper()
+	p, err := s.try(tb, yaml)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return p
 }
 
-func (s *shop) try(t testing.TB, yaml string) (postgres.Plan, error) {
-	t.Helper()
-	set := read(t, yaml)
+func (s *shop) try(tb testing.TB, yaml string) (postgres.Plan, error) {
+	tb.Helper()
+	set := read(tb, yaml)
 	shared.plan.Lock()
 	defer shared.plan.Unlock()
-	return s.engine.Plan(t.Context(), set)
+	return s.engine.Plan(tb.Context(), set)
 }
 
-func (s *shop) reach(t testing.TB, p postgres.Plan, phase postgres.Phase) {
-	t.Helper()
-	if err := s.engine.Reach(t.Context(), postgres.Order{Plan: &p, Phase: phase}, nil); err != nil {
-		t.Fatal(err)
+func (s *shop) reach(tb testing.TB, p postgres.Plan, phase postgres.Phase) {
+	tb.Helper()
+	if err := s.engine.Reach(tb.Context(), postgres.Order{Plan: &p, Phase: phase}, nil); err != nil {
+		tb.Fatal(err)
 	}
 }
 
 // release is the address of a release that sees a version.
-func (s *shop) release(t testing.TB, release string, version int) string {
-	t.Helper()
-	name, err := s.engine.Role(t.Context(), release, version, password)
+func (s *shop) release(tb testing.TB, release string, version int) string {
+	tb.Helper()
+	name, err := s.engine.Role(tb.Context(), release, version, password)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s.as(name)
 }

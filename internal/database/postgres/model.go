@@ -197,8 +197,12 @@ func (t *table) physical(name string) string {
 	}
 }
 
-// group adds a group with a bit of the pending mark if it needs one.
+// group adds a group with a bit of the pending mark if it needs one. One that
+// keeps nothing equal is left out.
 func (m *model) group(t *table, g *group) *group {
+	if len(g.up)+len(g.down)+len(g.demands) == 0 {
+		return g
+	}
 	if len(g.up) > 0 || len(g.demands) > 0 {
 		bits := 0
 		for _, o := range t.groups {

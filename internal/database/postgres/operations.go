@@ -193,10 +193,6 @@ func (m *model) addColumn(o *change.AddColumn) {
 	if g == nil {
 		return
 	}
-	if up == "" { // nothing to keep equal
-		t.groups = slices.DeleteFunc(t.groups, func(o *group) bool { return o == g })
-		g = nil
-	}
 	m.declared(t, g, c, o.Column)
 }
 

@@ -176,7 +176,11 @@ func (r *run) contract(ctx context.Context, state string) error {
 			return err
 		}
 	}
-	return r.stages(ctx, Contracted, r.plan.Contract)
+	rest := r.plan.Contract
+	if state == StateContracted { // there is nothing to prove any more
+		rest = slices.DeleteFunc(slices.Clone(rest), func(s Stage) bool { return s.Kind == Proof })
+	}
+	return r.stages(ctx, Contracted, rest)
 }
 
 func (r *run) withdraw(ctx context.Context) error {

@@ -66,18 +66,33 @@ func (e *Engine) roleName(release string) (string, error) {
 	return RoleName(e.c.App, release, config.Database), nil
 }
 
+// mayCreateRoles names the rights that are missing. From version 16 on who makes
+// a role is its member, so the releases can not be members of noon's own role.
 func (e *Engine) mayCreateRoles(ctx context.Context, conn *pgx.Conn) error {
-	var may bool
+	var super, may, member bool
 	var user string
-	if err := conn.QueryRow(ctx, "select rolsuper or rolcreaterole, current_user from pg_roles where rolname = current_user").Scan(&may, &user); err != nil {
+	var version int
+	err := conn.QueryRow(ctx, `select rolsuper, rolcreaterole, rolname, pg_has_role($1, 'MEMBER'), current_setting('server_version_num')::int
+from pg_roles where rolname = current_user`, e.c.Role).Scan(&super, &may, &user, &member, &version)
+	if err != nil {
 		return explain("look at noon's rights", e.c.App, err)
 	}
-	if may {
+	var why string
+	switch {
+	case super:
+		return nil
+	case !may:
+		why = "role " + user + " may not create roles"
+	case !member:
+		why = "role " + user + " is no member of role " + e.c.Role
+	case user == e.c.Role && version >= 160000:
+		why = "role " + user + " is noon's own and the app's"
+	default:
 		return nil
 	}
 	return &noon.Error{
-		Kind: noon.Invalid, Op: "make role", Subject: e.c.App, Err: fmt.Errorf("role %s may not create roles", user),
-		Hint: fmt.Sprintf("As a superuser: ALTER ROLE %s CREATEROLE; GRANT %s TO %s WITH ADMIN OPTION. Or let the app's sessions set search_path to the version's schema. Nothing was changed.", quote(user), quote(e.c.Role), quote(user)),
+		Kind: noon.Invalid, Op: "make role", Subject: e.c.App, Err: errors.New(why),
+		Hint: fmt.Sprintf("As a superuser, for a role of noon's own: ALTER ROLE %s CREATEROLE; GRANT %s TO %s WITH ADMIN OPTION. Or let the app's sessions set search_path to the version's schema. Nothing was changed.", quote(user), quote(e.c.Role), quote(user)),
 	}
 }
 
@@ -109,6 +124,13 @@ func (e *Engine) ensureRole(ctx context.Context, tx pgx.Tx, name, release string
 		fmt.Sprintf("%s role %s login inherit password %s", verb, quote(name), literal(verifier)),
 		fmt.Sprintf("grant %s to %s", quote(e.c.Role), quote(name)),
 		fmt.Sprintf("alter role %s in database %s set search_path = %s", quote(name), quote(database), path),
+	}
+	var user string
+	if err := tx.QueryRow(ctx, "select current_user").Scan(&user); err != nil {
+		return err
+	}
+	if user != e.c.Role { // to see what its sessions do
+		list = append(list, fmt.Sprintf("grant %s to %s", quote(name), quote(user)))
 	}
 	for _, sql := range list {
 		if _, err := tx.Exec(ctx, sql); err != nil {

@@ -18,18 +18,28 @@ import (
 // lockKey is the advisory lock of an app's schema: one engine at a time.
 func (e *Engine) lockKey() string { return "noon schema " + e.c.App }
 
-// lock takes the engine's lock for as long as the connection lives.
+// predecessor is how long the server may take to notice that a process which
+// had the lock has ended.
+const predecessor = 2 * time.Second
+
+// lock takes the engine's lock for as long as the connection lives. It asks
+// again and again: a statement that waits in the server is one that the holder's
+// index, built beside all statements, waits for in turn.
 func (e *Engine) lock(ctx context.Context, conn *pgx.Conn) error {
-	if e.c.Wait {
-		_, err := conn.Exec(ctx, "select pg_advisory_lock(hashtextextended($1, 0))", e.lockKey())
-		return explain("take the lock on the schema", e.c.App, err)
-	}
-	var got bool
-	if err := conn.QueryRow(ctx, "select pg_try_advisory_lock(hashtextextended($1, 0))", e.lockKey()).Scan(&got); err != nil {
-		return explain("take the lock on the schema", e.c.App, err)
-	}
-	if got {
-		return nil
+	for until := time.Now().Add(predecessor); ; {
+		var got bool
+		if err := conn.QueryRow(ctx, "select pg_try_advisory_lock(hashtextextended($1, 0))", e.lockKey()).Scan(&got); err != nil {
+			return explain("take the lock on the schema", e.c.App, err)
+		}
+		if got {
+			return nil
+		}
+		if !pause(ctx, 50*time.Millisecond) {
+			return explain("take the lock on the schema", e.c.App, ctx.Err())
+		}
+		if !e.c.Wait && time.Now().After(until) {
+			break
+		}
 	}
 	return &noon.Error{Kind: noon.Conflict, Op: "change schema", Subject: e.c.App, Err: fmt.Errorf("another migrator has the lock: %s", e.holder(ctx, conn)), Hint: "Wait until it is done. Nothing was changed."}
 }

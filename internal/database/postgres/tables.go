@@ -299,7 +299,8 @@ func (m *model) addEnumValue(o *change.AddEnumValue) {
 	if e == nil {
 		return
 	}
-	sql := fmt.Sprintf("alter type %s add value if not exists %s", qualified(e.Schema, e.Name.Name), literal(o.Value))
+	var sql strings.Builder
+	fmt.Fprintf(&sql, "alter type %s add value if not exists %s", qualified(e.Schema, e.Name.Name), literal(o.Value))
 	for word, other := range map[string]string{" before ": o.Before, " after ": o.After} {
 		if other == "" {
 			continue
@@ -308,9 +309,9 @@ func (m *model) addEnumValue(o *change.AddEnumValue) {
 			m.refuse(o.Type, "Look at the value.", "it has no value %q", other)
 			return
 		}
-		sql += word + literal(other)
+		sql.WriteString(word + literal(other))
 	}
-	m.expandSQL = append(m.expandSQL, sql)
+	m.expandSQL = append(m.expandSQL, sql.String())
 	m.find(Warning, o.Type, "", "the release before may read value %q, which it does not know, when the new one has written it; the value stays if the change is withdrawn", o.Value)
 }
 

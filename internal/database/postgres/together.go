@@ -74,7 +74,7 @@ func (r *run) transaction(ctx context.Context, phase Phase, s Stage) error {
 func (r *run) locks(ctx context.Context, tx pgx.Tx, s Stage) error {
 	var strong []string
 	for _, l := range s.Locks {
-		if l.Mode == exclusive || l.Mode == "SHARE ROW EXCLUSIVE" {
+		if l.Mode == exclusive || l.Mode == shareRow {
 			strong = append(strong, "lock table "+qualified(r.plan.Schema, l.Table)+" in "+l.Mode+" mode")
 		}
 	}

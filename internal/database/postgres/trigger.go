@@ -144,29 +144,40 @@ func (s *twin) body() string {
 func (s *twin) insert() string {
 	var b strings.Builder
 	if s.t.was != nil && len(s.t.was.Children) > 0 && len(s.targets) > 0 { // a row that moves to another partition is inserted there
-		fmt.Fprintf(&b, "    if %s and %s then return new; end if;\n", s.anyWritten(s.targets), s.agree("new"))
+		fmt.Fprintf(&b, "    if (%s and (%s)) then return new; end if;\n", s.anyWritten(s.targets), s.agree("new"))
 	}
 	fmt.Fprintf(&b, "    noon_new := %s();\n", writesNew(s.m.App, s.m.From+1))
 	if written := s.anyWritten(s.targets); written != "" {
 		fmt.Fprintf(&b, "    noon_new := noon_new or %s;\n", written)
-		if old := s.anyWritten(s.undefaulted()); old != "" {
-			fmt.Fprintf(&b, "    noon_new := noon_new and (%s or not %s);\n", written, old)
+		if old := s.byOldOnly(); old != "" {
+			fmt.Fprintf(&b, "    noon_new := noon_new and (%s or not (%s));\n", written, old)
 		}
 	}
 	fmt.Fprintf(&b, "    if noon_new then\n%s    else\n%s    end if;\n", indent(s.down()), indent(s.up()))
 	return b.String()
 }
 
-// undefaulted are the columns that only the old version writes and that are
-// NULL when nobody has.
-func (s *twin) undefaulted() []string {
+// byOldOnly is true for a row without a value of the new version that its
+// writers could not have left like that.
+func (s *twin) byOldOnly() string {
 	var list []string
-	for _, c := range s.t.gone {
-		if slices.Contains(s.sources, c.Name) && c.Default == "" && c.Identity == "" {
-			list = append(list, c.Name)
+	for _, c := range s.t.columns {
+		if c.notNull && slices.Contains(s.targets, c.phys) {
+			if written := s.anyWritten(s.sources); written != "" {
+				list = append(list, "new."+quote(c.phys)+" is null and "+written)
+			}
 		}
 	}
-	return list
+	for _, c := range s.t.gone {
+		switch {
+		case !slices.Contains(s.sources, c.Name) || c.Identity != "":
+		case c.Default == "":
+			list = append(list, "new."+quote(c.Name)+" is not null")
+		case constant(c.Default):
+			list = append(list, fmt.Sprintf("new.%s::text is distinct from (%s)::text", quote(c.Name), c.Default))
+		}
+	}
+	return strings.Join(list, " or ")
 }
 
 func (s *twin) anyWritten(columns []string) string {
@@ -182,6 +193,9 @@ func (s *twin) anyWritten(columns []string) string {
 
 // byNew is for a statement that names a column of the new version.
 func (s *twin) byNew() string {
+	if len(s.watched()) == 0 {
+		return "    null;\n"
+	}
 	var conditions []string
 	if c := changed(s.watched()); c != "" {
 		conditions = append(conditions, c)
@@ -212,7 +226,7 @@ func (s *twin) byOld() string {
 	if s.g.bit > 0 && len(s.targets) > 0 {
 		condition += fmt.Sprintf(" and not ((old.%[1]s & %[2]d) <> 0 and (new.%[1]s & %[2]d) = 0)", quote(pending), s.g.bit)
 	}
-	if !slices.ContainsFunc(s.sources, s.t.shared) {
+	if len(s.targets) > 0 && !slices.ContainsFunc(s.sources, s.t.shared) { // only the old version can have written it
 		return fmt.Sprintf("    if %s then\n%s    end if;\n", condition, indent(s.up()))
 	}
 	return fmt.Sprintf("    if %s then\n      if %s() then\n%s      else\n%s      end if;\n    end if;\n",

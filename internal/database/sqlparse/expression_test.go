@@ -33,8 +33,10 @@ func TestExpressions(t *testing.T) {
 		{"count(*) FILTER (WHERE aid > 0) OVER (PARTITION BY aid)", `["aid"]`, `count(*) FILTER (WHERE "new aid" > 0) OVER (PARTITION BY "new aid")`},
 		{"EXISTS (SELECT 1 FROM o WHERE o.aid = t.aid)", `["t"."aid"]`, `EXISTS (SELECT 1 FROM o WHERE o.aid = "t"."new aid")`},
 		{"(SELECT t.aid)", `["t"."aid"]`, `(SELECT "t"."new aid")`},
-		{"(SELECT max(x.aid) FROM a AS x JOIN LATERAL (SELECT x.aid, t.aid + 1 AS b) y ON x.aid = y.b)", `["t"."aid"]`,
-			`(SELECT max(x.aid) FROM a AS x JOIN LATERAL (SELECT x.aid, "t"."new aid" + 1 AS b) y ON x.aid = y.b)`},
+		{
+			"(SELECT max(x.aid) FROM a AS x JOIN LATERAL (SELECT x.aid, t.aid + 1 AS b) y ON x.aid = y.b)", `["t"."aid"]`,
+			`(SELECT max(x.aid) FROM a AS x JOIN LATERAL (SELECT x.aid, "t"."new aid" + 1 AS b) y ON x.aid = y.b)`,
+		},
 		{"t.aid IN (SELECT 1 UNION SELECT o.aid FROM o)", `["t"."aid"]`, `"t"."new aid" IN (SELECT 1 UNION SELECT o.aid FROM o)`},
 		{"gen_random_uuid()", "[]", "gen_random_uuid()"},
 		{"split_part(name, ' ', 1)", `["name"]`, "split_part(name, ' ', 1)"},
@@ -86,8 +88,7 @@ func TestNoExpressions(t *testing.T) {
 		"1 UNION SELECT 2", "a LIMIT 1", "a +", "d.s.t.a", "-- nothing", "(WITH x AS (DELETE FROM t RETURNING 1) SELECT 1)", "a) -- b",
 	} {
 		e, err := sqlparse.Expression(sql)
-		var place *sqlparse.Error
-		if !errors.As(err, &place) {
+		if _, ok := errors.AsType[*sqlparse.Error](err); !ok {
 			t.Errorf("%q is the expression %q, %v; want an error with a place", sql, e, err)
 		}
 	}

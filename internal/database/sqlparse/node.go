@@ -35,19 +35,19 @@ func (n Node) There() bool { return n.fields != nil }
 
 // Text is a field that is a string or the name of an enumeration's value.
 func (n Node) Text(field string) string {
-	s, _ := n.fields[field].(string) //nolint:errcheck // what is not there is ""
+	s, _ := n.fields[field].(string)
 	return s
 }
 
 // Flag is a field that is true or false.
 func (n Node) Flag(field string) bool {
-	b, _ := n.fields[field].(bool) //nolint:errcheck // what is not there is false
+	b, _ := n.fields[field].(bool)
 	return b
 }
 
 // Int is a field that is a number.
 func (n Node) Int(field string) int {
-	f, _ := n.fields[field].(float64) //nolint:errcheck // what is not there is 0
+	f, _ := n.fields[field].(float64)
 	return int(f)
 }
 
@@ -76,7 +76,7 @@ func (n Node) below(field string, value any) Node {
 
 // Nodes is a field that is a list of nodes.
 func (n Node) Nodes(field string) []Node {
-	list, _ := n.fields[field].([]any) //nolint:errcheck // what is not there is empty
+	list, _ := n.fields[field].([]any)
 	nodes := make([]Node, len(list))
 	for i, item := range list {
 		nodes[i] = nodeOf(item)

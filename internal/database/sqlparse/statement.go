@@ -93,16 +93,25 @@ func name(text string) string {
 }
 
 // parse reads prefix and text together; errors count from the beginning of text.
-func parse(prefix, text string) (Node, error) {
+func parse(prefix, text string) (tree Node, err error) {
 	if i := strings.IndexByte(text, 0); i >= 0 {
 		return Node{}, at(text, i, "a byte of value zero can not stand in SQL")
 	}
 	if !utf8.ValidString(text) {
 		return Node{}, at(text, invalid(text), "invalid byte sequence for encoding \"UTF8\"")
 	}
-	if i := deep(text); i >= 0 {
-		return Node{}, at(text, i, "more than %d parentheses and brackets are open here", maxDepth)
+	tokens, err := scan(text)
+	if err != nil {
+		return Node{}, err
 	}
+	if i := deep(text, tokens); i >= 0 {
+		return Node{}, at(text, i, "this is nested more than %d deep, which is more than noon reads", maxDepth)
+	}
+	defer func() {
+		if broken := recover(); broken != nil { // the grammar's machine has stopped, not this one
+			tree, err = Node{}, fmt.Errorf("parse SQL: the parser broke: %v", broken)
+		}
+	}()
 	answer, err := parser.ParseToJSON(prefix + text)
 	if err != nil {
 		return Node{}, syntax(prefix, text, err)
@@ -112,28 +121,6 @@ func parse(prefix, text string) (Node, error) {
 		return Node{}, fmt.Errorf("read the parse tree: %w", err)
 	}
 	return Node{fields: fields}, nil
-}
-
-// maxDepth bounds how deeply parentheses may be nested: the parser's stack is
-// smaller than a server's.
-const maxDepth = 500
-
-// deep is where more than maxDepth parentheses and brackets are open, -1 if
-// nowhere. Those in strings and comments count as well: who has 500 of them
-// open there will forgive.
-func deep(text string) int {
-	open := 0
-	for i := range len(text) {
-		switch text[i] {
-		case '(', '[':
-			if open++; open > maxDepth {
-				return i
-			}
-		case ')', ']':
-			open = max(0, open-1)
-		}
-	}
-	return -1
 }
 
 // invalid is where text stops being UTF-8.

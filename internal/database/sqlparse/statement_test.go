@@ -91,7 +91,7 @@ func TestMistakes(t *testing.T) {
 		{"SELECT 1 +", "syntax error at end of input", 1, 11},
 		{"SELECT \x00", "a byte of value zero can not stand in SQL", 1, 8},
 		{"SELECT \xff", `invalid byte sequence for encoding "UTF8"`, 1, 8},
-		{strings.Repeat("(", 501), "more than 500 parentheses and brackets are open here", 1, 501},
+		{"SELECT " + strings.Repeat("(", 300), "this is nested more than 200 deep, which is more than noon reads", 1, 207},
 		{"\\d t", `syntax error at or near "\"`, 1, 1},
 	} {
 		_, err := sqlparse.Statements(test.sql)
@@ -121,6 +121,47 @@ func TestNothing(t *testing.T) {
 	for _, sql := range []string{"", " ; ;", "-- only a comment"} {
 		if list, err := sqlparse.Statements(sql); err != nil || len(list) != 0 {
 			t.Errorf("%q: %v, %v", sql, list, err)
+		}
+	}
+}
+
+type nested struct{ head, before, middle, after string }
+
+func (n nested) of(times int) string {
+	return n.head + strings.Repeat(n.before, times) + n.middle + strings.Repeat(n.after, times)
+}
+
+// The machine of the grammar breaks on what is nested too deeply, so that it is
+// refused before; what is only long is read.
+func TestDepth(t *testing.T) {
+	for _, test := range []nested{
+		{"SELECT ", "NOT ", "true", ""},
+		{"SELECT ", "- ", "1", ""},
+		{"SELECT ", "", "1", "+1"},
+		{"SELECT ", "", "a", "::int"},
+		{"SELECT ", "f(", "1", ")"},
+		{"SELECT ", "(", "1", ")"},
+		{"SELECT ", "CASE WHEN true THEN ", "1", " END"},
+		{"SELECT * FROM ", "(SELECT * FROM ", "t", ") x"},
+		{"SELECT 1 ", "", "", "UNION SELECT 1 "},
+	} {
+		if _, err := sqlparse.Statements(test.of(60)); err != nil {
+			t.Errorf("60 times %s%s: %v", test.before, test.after, err)
+		}
+		for _, n := range []int{199, 1000, 100_000} {
+			if _, err := sqlparse.Statements(test.of(n)); err != nil && !strings.Contains(err.Error(), "nested") {
+				t.Errorf("%d times %s%s: %v", n, test.before, test.after, err)
+			}
+		}
+	}
+	for _, flat := range []string{
+		"INSERT INTO t VALUES (0)" + strings.Repeat(", (1 + 2)", 3000),
+		"SELECT * FROM t WHERE a = 0" + strings.Repeat(" AND a <> 1", 3000),
+		"SELECT CASE" + strings.Repeat(" WHEN a = 1 THEN 2", 3000) + " END",
+		strings.Repeat("BEGIN; SELECT 1 + 1; END;", 1000),
+	} {
+		if _, err := sqlparse.Statements(flat); err != nil {
+			t.Errorf("%.50s…: %v", flat, err)
 		}
 	}
 }

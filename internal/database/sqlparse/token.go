@@ -19,6 +19,7 @@ const (
 	tokenSemicolon    = 59
 	tokenName         = 258
 	tokenUnicodeName  = 259
+	lastConstant      = 264
 	tokenLineComment  = 275
 	tokenBlockComment = 276
 )

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"sync"
 
@@ -39,7 +38,13 @@ type solver struct {
 
 var _ acmez.Solver = solver{}
 
-var tokenPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`)
+// validToken reports whether a token can be one of RFC 8555, section 8.3. An
+// expression would cost a millisecond at every start of the proxy.
+func validToken(token string) bool {
+	return token != "" && len(token) <= 256 && strings.IndexFunc(token, func(c rune) bool {
+		return (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-'
+	}) < 0
+}
 
 // challengeKey is where a challenge is kept: an authority asks for a token over
 // HTTP and for a name over TLS.
@@ -47,7 +52,7 @@ func challengeKey(kind, asked string) string { return "challenges/" + kind + "/"
 
 func keyOf(c acme.Challenge) (string, error) {
 	if c.Type == acme.ChallengeTypeHTTP01 {
-		if !tokenPattern.MatchString(c.Token) {
+		if !validToken(c.Token) {
 			return "", errors.New("the authority's token is none of RFC 8555")
 		}
 		return challengeKey(c.Type, c.Token), nil
@@ -108,7 +113,7 @@ const challengePath = "/.well-known/acme-challenge/"
 // http answers a request on port 80.
 func (c *challenges) http(ctx context.Context, host, path string) (string, bool) {
 	token, ok := strings.CutPrefix(path, challengePath)
-	if !ok || !tokenPattern.MatchString(token) {
+	if !ok || !validToken(token) {
 		return "", false
 	}
 	open, ok := c.find(ctx, challengeKey(acme.ChallengeTypeHTTP01, token))

@@ -27,15 +27,26 @@ const (
 )
 
 // WritePrometheus writes the gauges, which are the caller's, and all counts in
-// the text exposition format 0.0.4.
-func (r *Registry) WritePrometheus(w io.Writer, gauges []Gauge) error {
+// the text exposition format 0.0.4. Others are what other processes have
+// counted besides.
+func (r *Registry) WritePrometheus(w io.Writer, gauges []Gauge, others ...Snapshot) error {
 	x := &exposition{w: w, buf: make([]byte, 0, 32<<10)}
 	x.gauges(gauges)
+	of := map[Key]*Snapshot{}
+	for i := range others {
+		of[others[i].Key] = &others[i]
+		r.Series(others[i].Key) // so that it is among all
+	}
 	all := r.all()
+	look := func(s *Series, n Snapshot) *Snapshot {
+		if other := of[s.key]; other != nil {
+			n.Add(other)
+		}
+		return &n
+	}
 	each := func(visit func(*Snapshot)) {
 		for _, s := range all {
-			n := s.counts()
-			visit(&n)
+			visit(look(s, s.counts()))
 		}
 	}
 	x.family("noon_requests_total", "counter", "Requests that were answered, by status class.")
@@ -48,8 +59,8 @@ func (r *Registry) WritePrometheus(w io.Writer, gauges []Gauge) error {
 	each(func(n *Snapshot) { x.sample("noon_response_bytes_total", n.Key, "", "", n.Out) })
 	x.family("noon_sessions", "gauge", "Distinct sessions since the proxy started, to within about 5 %.")
 	for _, s := range all {
-		if s.sketch.Load() != nil {
-			n := s.Snapshot()
+		if other := of[s.key]; s.sketch.Load() != nil || other != nil && other.Sessions != nil {
+			n := look(s, s.Snapshot())
 			x.sample("noon_sessions", n.Key, "", "", n.Distinct())
 		}
 	}

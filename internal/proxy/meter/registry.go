@@ -53,7 +53,7 @@ func (r *Registry) Series(k Key) *Series {
 			e.kept, e.asked = s, true
 			return s
 		}
-	} else if r.fullLocked() {
+	} else if k == (Key{Route: Other}) || r.fullLocked() {
 		if r.other == nil {
 			r.other = r.newSeriesLocked(Key{Route: Other})
 		}

@@ -26,7 +26,11 @@ type sketch struct {
 func (k *sketch) add(hash uint64) {
 	hash = mix(hash)
 	index := hash >> (64 - sketchBits)
-	rank := uint32(bits.LeadingZeros64(hash<<sketchBits|1<<(sketchBits-1))) + 1
+	k.raise(index, uint32(bits.LeadingZeros64(hash<<sketchBits|1<<(sketchBits-1)))+1)
+}
+
+// raise makes a register as high as rank.
+func (k *sketch) raise(index uint64, rank uint32) {
 	word, shift := &k.words[index/4], index%4*8
 	for {
 		old := word.Load()

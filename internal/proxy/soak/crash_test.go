@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -38,6 +37,10 @@ func flying(blows []blow, a answered) bool {
 	}
 	return hit(blows, a)
 }
+
+// mostHits is how many instances may die one after the other under a request
+// that may be sent again.
+const mostHits = 2
 
 // notice is how long it takes until the death of an instance is known.
 const notice = 100 * time.Millisecond
@@ -74,14 +77,14 @@ func TestInstanceCrashes(t *testing.T) {
 	begun := r.book.failed(func(f failure) bool { return hit(blows, f.answered) && f.release != 0 })
 	sent := r.book.failed(func(f failure) bool { return hit(blows, f.answered) && f.release == 0 && !idem[f.kind] })
 	again := r.book.failed(func(f failure) bool {
-		return hits(blows, f.answered) > 1 && f.release == 0 && idem[f.kind]
+		return hits(blows, f.answered) > mostHits && f.release == 0 && idem[f.kind]
 	})
 	row{
 		fmt.Sprintf("%d crashes of instances", s.events), r.book, before, after,
-		fmt.Sprintf("allowed: %d were sent and must not be sent twice, %d answers had begun; %d were sent twice, and both instances died", len(sent), len(begun), len(again)),
+		fmt.Sprintf("allowed: %d were sent and must not be sent twice, %d answers had begun; %d were sent three times, and all three instances died", len(sent), len(begun), len(again)),
 	}.tell(t)
 	wantNone(t, "failed that must not", r.book.failed(func(f failure) bool {
-		return !hit(blows, f.answered) || f.release == 0 && idem[f.kind] && hits(blows, f.answered) == 1
+		return !hit(blows, f.answered) || f.release == 0 && idem[f.kind] && hits(blows, f.answered) <= mostHits
 	}))
 	r.book.wantClean(t)
 	r.wantOnce()
@@ -146,7 +149,7 @@ func TestDeadInstance(t *testing.T) {
 		start func(*testing.T) string
 	}{
 		{"refuses", true, freeAddress},
-		{"accepts and never answers", os.Getenv(envPart) != "", blackHole},
+		{"accepts and never answers", true, blackHole},
 		{"accepts and closes", true, slammer},
 		{"answers 500", false, grumbler},
 	} {

@@ -148,11 +148,11 @@ func (s *scanner) comment(rest string) (length int, ok bool) {
 var executable = regexp.MustCompile(`^/\*M?!`)
 
 func lineLength(rest string) int {
-	n := strings.IndexByte(rest, '\n')
-	if n < 0 {
-		return len(rest)
+	line, _, ended := strings.Cut(rest, "\n")
+	if ended {
+		line = strings.TrimSuffix(line, "\r")
 	}
-	return len(strings.TrimSuffix(rest[:n], "\r"))
+	return len(line)
 }
 
 // nested is the length of a comment in which comments count.

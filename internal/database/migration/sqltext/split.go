@@ -180,7 +180,7 @@ func (s *splitter) depth() int {
 		return s.parens + s.begins
 	case SQLite:
 		// The rule of sqlite3_complete: a trigger ends with ";END;".
-		if s.creates("TRIGGER") && !(len(s.tail) == 3 && s.tail[0].Text == ";" && s.tail[1].Is("END")) {
+		if ended := len(s.tail) == 3 && s.tail[0].Text == ";" && s.tail[1].Is("END"); s.creates("TRIGGER") && !ended {
 			return 1
 		}
 	case MySQL:

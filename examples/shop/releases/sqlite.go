@@ -1,12 +1,36 @@
 package releases
 
-// steps are the commits of the shop, one for each release.
-func steps() []step {
+// sqliteSteps are the commits of the shop with SQLite, one for each release.
+func sqliteSteps() []step {
 	return []step{
-		{title: "shop: open"},
+		openWithSQLite(),
 		giftNotes(),
 		origin(),
 		shorterName(),
+	}
+}
+
+// openWithSQLite is r1.
+func openWithSQLite() step {
+	return step{
+		title:  "shop: open",
+		remove: []string{"store/postgres.go", "migrations/pg/0001_init.yaml", "noon.postgres.yaml"},
+		edits: []edit{
+			{
+				"main.go", "	if url := os.Getenv(\"DATABASE_URL\"); url != \"\" {\n		return store.Postgres(ctx, url, release())\n	}\n",
+				"",
+			},
+			{
+				"main.go", "NOON_RELEASE and its like. DATABASE_URL names\n// a PostgreSQL database; without it the data are in an SQLite file in DATA_DIR.\n",
+				"NOON_RELEASE and its like.\n",
+			},
+			{
+				"migrate.go", "	if os.Getenv(\"DATABASE_URL\") != \"\" {\n		return errors.New(\"noon migrates the PostgreSQL database: migrations/pg declares to what\")\n	}\n",
+				"",
+			},
+			{"migrate.go", "	\"errors\"\n", ""},
+			{"migrate.go", "	\"os\"\n", ""},
+		},
 	}
 }
 
@@ -14,13 +38,6 @@ func steps() []step {
 func giftNotes() step {
 	return step{
 		title: "checkout: gift notes; a banner for the season",
-		add: map[string]string{
-			"migrations/0002_gift_notes.sql": `-- A few words that travel with an order. The release before does not know the
--- column and goes on writing orders without it.
-
-ALTER TABLE orders ADD COLUMN gift_note TEXT NOT NULL DEFAULT '';
-`,
-		},
 		edits: []edit{
 			{
 				"store/order.go", "	Email   string\n	Test    bool // a check",
@@ -33,8 +50,8 @@ ALTER TABLE orders ADD COLUMN gift_note TEXT NOT NULL DEFAULT '';
 			{"store/order.go", `state, release, placed_at"`, `state, release, placed_at, gift_note"`},
 			{"store/order.go", `&o.Release, &o.Placed)`, `&o.Release, &o.Placed, &o.GiftNote)`},
 			{"store/order.go", `test, release, placed_at)`, `test, release, placed_at, gift_note)`},
-			{"store/order.go", `(?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING`, `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING`},
-			{"store/order.go", `p.Test, s.release, now).Scan)`, `p.Test, s.release, now, p.Gift).Scan)`},
+			{"store/order.go", `$7, $8, $9)`, `$7, $8, $9, $10)`},
+			{"store/order.go", `stamp(time.Now())).Scan)`, `stamp(time.Now()), p.Gift).Scan)`},
 			{
 				"web/checkout.go", "	Email string `json:\"email\"`\n",
 				"	Email string `json:\"email\"`\n	Gift  string `json:\"gift_note\"`\n",

@@ -1,0 +1,56 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// adapt makes spans such that one takes about as long as it may.
+func (f *filling) adapt(took time.Duration, filled int64) {
+	f.mu.Lock()
+	switch {
+	case took > f.e.c.BatchTime:
+		f.limit = max(f.limit/2, smallest)
+	case took < f.e.c.BatchTime/2:
+		f.limit = min(f.limit*2, f.e.c.Batch)
+	}
+	f.filled += filled
+	p := Progress{Phase: Expanded, Stage: f.stage, Filled: f.filled, Rows: f.b.Rows}
+	f.mu.Unlock()
+	f.tell(p)
+}
+
+// throttle waits while the server or its replicas do not keep up.
+func (f *filling) throttle(ctx context.Context, conn *pgx.Conn) error {
+	for {
+		var waiting int
+		var lag float64
+		err := conn.QueryRow(ctx, `select (select count(*) from pg_locks where not granted),
+coalesce((select max(extract(epoch from replay_lag)) from pg_stat_replication), 0)::float8`).Scan(&waiting, &lag)
+		if code(err) == queryCanceled && ctx.Err() == nil {
+			return nil // asked in vain, this time
+		}
+		if err != nil {
+			return err
+		}
+		var why string
+		switch {
+		case lag > f.e.c.MaxLag.Seconds():
+			why = fmt.Sprintf("a replica is %.0f s behind", lag)
+		case waiting > 10:
+			why = fmt.Sprintf("%d sessions wait for locks", waiting)
+		default:
+			return nil
+		}
+		f.tell(Progress{Phase: Expanded, Stage: f.stage, Filled: f.filled, Rows: f.b.Rows, Paused: why})
+		f.mu.Lock() // nobody takes a span meanwhile
+		alive := pause(ctx, 500*time.Millisecond)
+		f.mu.Unlock()
+		if !alive {
+			return ctx.Err()
+		}
+	}
+}
