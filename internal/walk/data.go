@@ -137,7 +137,7 @@ func (w *dataWork) look(ctx context.Context) (bool, error) {
 func (w *dataWork) stop() {
 	if w.ended != nil {
 		w.cancel()
-		<-w.ended
+		_ = <-w.ended // what it says is of no use any more
 		w.ended = nil
 	}
 }
