@@ -137,7 +137,9 @@ func (w *dataWork) look(ctx context.Context) (bool, error) {
 func (w *dataWork) stop() {
 	if w.ended != nil {
 		w.cancel()
-		_ = <-w.ended // what it says is of no use any more
+		if err := <-w.ended; err != nil {
+			w.trouble(err.Error())
+		}
 		w.ended = nil
 	}
 }
