@@ -102,6 +102,7 @@ type Store struct {
 	Kind        string      `json:"kind"` // "sqlite", "postgres", "redis", "files", …
 	Coexistence Coexistence `json:"coexistence"`
 	URL         string      `json:"url,omitempty"`        // name of the variable or secret with the address of the server
+	Role        string      `json:"role,omitempty"`       // database role that owns the tables, of a versioned store; "" the one of URL
 	Migrate     *Command    `json:"migrate,omitempty"`    // brings the store to what this release needs
 	Migrations  string      `json:"migrations,omitempty"` // directory of the release with the files; not besides Migrate
 	Compatible  bool        `json:"compatible,omitempty"` // declared: the release before works with the migrated store

@@ -54,7 +54,7 @@ func (d *databases) checkVersioned(ctx context.Context, m migrated) error {
 
 // versioning reads how far a versioned store is.
 func (d *databases) versioning(ctx context.Context, m migrated) (*versioning, error) {
-	engine, err := postgres.Open(ctx, postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Wait: true, Log: d.log, Fault: d.faults})
+	engine, err := postgres.Open(ctx, postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Role: m.Role, Wait: true, Log: d.log, Fault: d.faults})
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,9 @@ import (
 type shopDB struct {
 	t     *testing.T
 	d     *databases
-	owner string // address
+	owner string // address that noon is given
+	role  string // that owns the tables, if it is another one
+	super string // address of the superuser
 	files map[string]string
 }
 
@@ -37,7 +39,8 @@ func newShopDB(t *testing.T) *shopDB {
 	s := &shopDB{t: t, files: map[string]string{}, d: &databases{catalog: &catalog{key: []byte("key")}, log: slog.New(slog.DiscardHandler)}}
 	s.exec(server.PostgresURL("postgres"), "create role owner login createrole password 'o'")
 	s.exec(server.PostgresURL("postgres"), "create database shop owner owner")
-	s.exec(server.PostgresURL("shop"), "alter schema public owner to owner")
+	s.super = server.PostgresURL("shop")
+	s.exec(s.super, "alter schema public owner to owner")
 	u, err := url.Parse(server.PostgresURL("shop"))
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +75,7 @@ func (s *shopDB) try(address, text string) (string, error) {
 // release is the store as a release brings it, with the files there are now.
 func (s *shopDB) release(n int) *migrated {
 	return &migrated{
-		Store: noon.Store{Name: "db", Kind: "postgres", Coexistence: noon.Versioned, URL: "DATABASE_URL", Migrations: "migrations"},
+		Store: noon.Store{Name: "db", Kind: "postgres", Coexistence: noon.Versioned, URL: "DATABASE_URL", Role: s.role, Migrations: "migrations"},
 		site:  noon.Site{App: "my-shop", Environment: "production"}, release: noon.ReleaseName(n), address: s.owner, files: maps.Clone(s.files),
 	}
 }
@@ -148,6 +151,30 @@ func TestVersionedStore(t *testing.T) {
 	s.says(r2, "select buyer from orders where id = 2", "Alan Turing")
 	s.must(noon.DataAlone, r3, r2)
 	s.says(r3, "select count(*) from orders", "2")
+}
+
+// TestVersionedStoreWithAnOwnRole: noon connects as a role of its own, the
+// tables are the app's.
+func TestVersionedStoreWithAnOwnRole(t *testing.T) {
+	t.Parallel()
+	s := newShopDB(t)
+	s.exec(s.super, "create role noon login createrole password 'n'")
+	s.exec(s.super, "grant owner to noon with admin option")
+	s.exec(s.super, "grant create on database shop to noon")
+	s.owner, s.role = strings.Replace(s.owner, "owner:o@", "noon:n@", 1), "owner"
+	s.files["0001_init.yaml"] = `operations:
+- create_table: {name: orders, columns: [{name: id, type: bigint, pk: true}, {name: customer, type: text}]}`
+	r1 := s.release(1)
+	s.must(noon.DataAlone, r1, nil)
+	s.says(r1, "insert into orders values (1, 'Ada'); select customer from orders", "Ada")
+	s.files["0002_names.yaml"] = `operations:
+- rename_column: {table: orders, from: customer, to: buyer}`
+	r2 := s.release(2)
+	s.must(noon.DataBoth, r2, r1)
+	s.says(r2, "insert into orders values (2, 'Alan'); select buyer from orders where id = 1", "Ada")
+	s.says(r1, "select customer from orders where id = 2", "Alan")
+	s.must(noon.DataAlone, r2, r1)
+	s.says(r2, "select string_agg(buyer, ' ' order by id) from orders", "Ada Alan")
 }
 
 func TestVersionedStoreRefuses(t *testing.T) {

@@ -112,6 +112,9 @@ func appTree(a noon.App, shuffle func(tree) tree) tree {
 		if s.URL != "" {
 			t = append(t, pair{"url", text(s.URL)})
 		}
+		if s.Role != "" {
+			t = append(t, pair{"role", text(s.Role)})
+		}
 		if s.Migrations != "" {
 			t = append(t, pair{"migrations", text(s.Migrations)})
 		}

@@ -151,6 +151,8 @@ func TestMistakes(t *testing.T) {
 		{"coexistence later", "stores: {db: {kind: postgres, coexistence: ☞copied}}\n", []string{"later version"}},
 		{"versioned without migrations", "stores: {db: {kind: postgres, ☞coexistence: versioned}}\n", []string{"no migrations"}},
 		{"versioned sqlite", "secrets: [U]\nstores: {db: {kind: sqlite, coexistence: versioned, url: U, ☞migrations: m}}\n", []string{"can not apply migrations"}},
+		{"role of a shared store", "stores: {db: {kind: sqlite, coexistence: shared, ☞role: shop}}\n", []string{"is not versioned"}},
+		{"role without a name", "secrets: [U]\nstores: {db: {kind: postgres, coexistence: versioned, url: U, migrations: m, role: ☞\" \"}}\n", []string{"not the name of a role"}},
 		{"migrations of redis", "secrets: [U]\nstores: {db: {kind: redis, coexistence: shared, url: U, ☞migrations: m}}\n", []string{"can not apply migrations"}},
 		{"migrations without url", "stores: {db: {kind: postgres, coexistence: shared, ☞migrations: m}}\n", []string{"no url"}},
 		{"migrations and migrate", "secrets: [U]\nstores: {db: {kind: postgres, coexistence: shared, url: U, migrate: {command: ./m}, ☞migrations: m}}\n", []string{"migrate too"}},

@@ -19,6 +19,8 @@ func storeRule() rule[noon.Store] {
 			"How it serves two releases at once. \"versioned\" is for PostgreSQL and needs migrations; \"slotted\" and \"copied\" come later.").must(),
 		key("url", variableRule(), func(s *noon.Store) *string { return &s.URL },
 			"Name of the variable or secret that holds the address of the server: postgres://…, mysql://…, sqlite:FILE. noon connects to it itself."),
+		key("role", roleRule(), func(s *noon.Store) *string { return &s.Role },
+			"Database role that owns the tables and that the app had before noon, where the role in url is noon's own. Only of a versioned store."),
 		keyed("migrate", taskRule("migration", "10m"), func(s *noon.Store, c noon.Command) { s.Migrate = &c },
 			"Command that brings the store to what the release needs, run while the release before serves."),
 		key("migrations", fileRule("path", "migrations", false), func(s *noon.Store) *string { return &s.Migrations },
@@ -43,6 +45,9 @@ func checkStore(d *decoder, v value, s *noon.Store) {
 	}
 	if s.Quiet && !d.written(join(v.path, "migrate")) && s.Migrations == "" {
 		wrong("quiet", v.path+" has quiet but no migrate", "Add what migrates the store, or remove quiet.")
+	}
+	if s.Role != "" && s.Coexistence != noon.Versioned && s.Coexistence != "" {
+		wrong("role", v.path+" is not versioned and has a role", "Remove it: only a versioned store gives each release a role of its own.")
 	}
 	if s.Migrations != "" {
 		checkMigrations(d, v, s, wrong)
@@ -81,6 +86,16 @@ func checkStores(d *decoder, _ value, a *noon.App) {
 				fmt.Sprintf("Add \"secrets: [%s]\"; its value is set for the environment, by `noon env set --secret %s`.", s.URL, s.URL))
 		}
 	}
+}
+
+// roleRule is the name of a role in a database.
+func roleRule() rule[string] {
+	return word(shape{label: "role", example: "shop"}, "", func(text string) (string, error) {
+		if strings.TrimSpace(text) == "" || len(text) > 63 || strings.ContainsRune(text, 0) {
+			return "", &trouble{fmt.Sprintf("%s is not the name of a role", quote(text)), "It has 1 to 63 bytes."}
+		}
+		return text, nil
+	})
 }
 
 func taskRule(label, timeout string) rule[noon.Command] {

@@ -137,7 +137,9 @@ func (w *dataWork) look(ctx context.Context) (bool, error) {
 func (w *dataWork) stop() {
 	if w.ended != nil {
 		w.cancel()
-		<-w.ended
+		if err := <-w.ended; err != nil {
+			w.trouble(err.Error())
+		}
 		w.ended = nil
 	}
 }

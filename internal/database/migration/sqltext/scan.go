@@ -62,20 +62,6 @@ type Error struct {
 // Error names what has no end.
 func (e *Error) Error() string { return fmt.Sprintf("%s that begins here has no end", e.What) }
 
-// Tokens takes a text apart. What follows something that has no end is missing.
-func Tokens(d Dialect, text string) ([]Token, error) {
-	s := scanner{dialect: d, text: text, line: 1}
-	var all []Token
-	for s.at < len(s.text) {
-		t, err := s.next()
-		if err != nil {
-			return all, err
-		}
-		all = append(all, t)
-	}
-	return all, nil
-}
-
 type scanner struct {
 	dialect  Dialect
 	text     string
