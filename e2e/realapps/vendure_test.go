@@ -61,8 +61,9 @@ func TestVendure(t *testing.T) {
 	}
 	same(t, "orders, pictures and options", query(t, db, pgx.RowToStructByPos[thing], vendureThings), told)
 	eventually(t, 2*time.Minute, "background jobs have ended", func() error {
-		if n := query(t, db, pgx.RowTo[int], `select count(*) from job_record where not "isSettled"`)[0]; n > 0 {
-			return fmt.Errorf("%d have not", n)
+		left := query(t, db, pgx.RowTo[string], `select concat_ws(' ', "queueName", state, "startedAt") from job_record where not "isSettled"`)
+		if len(left) > 0 {
+			return fmt.Errorf("%d have not: %.2000s", len(left), left)
 		}
 		return nil
 	})
