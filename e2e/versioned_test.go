@@ -118,8 +118,8 @@ func (s *versionedShop) configure(address string) {
 	}
 }
 
-// build builds release n. The last one is complete at once, the others can be
-// gone back from.
+// build builds release n. The last one can be gone back from for as long as it
+// takes to compare, the others for longer than this takes.
 func (s *versionedShop) build(n int, env []string) {
 	s.t.Helper()
 	if err := releases.Postgres.Write(s.repo, n); err != nil {
@@ -131,7 +131,7 @@ func (s *versionedShop) build(n int, env []string) {
 	}
 	text := strings.Replace(string(manifest), "variables: [", "variables: ["+markName+", ", 1)
 	if n == releases.Postgres.Count() {
-		text = strings.Replace(text, "warm: 10m", "warm: 1s", 1)
+		text = strings.Replace(text, "warm: 10m", "warm: 1m", 1)
 	}
 	s.write("noon.yaml", text)
 	s.git("add", "--all")

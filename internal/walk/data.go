@@ -119,7 +119,8 @@ func (w *dataWork) look(ctx context.Context) (bool, error) {
 		ctx, cancel := context.WithCancel(ctx)
 		ended := make(chan error, 1)
 		w.cancel, w.ended = cancel, ended
-		go func() { ended <- w.run(ctx, w.task, w.progress) }()
+		task := w.task // what people decide from now on is for the next call
+		go func() { ended <- w.run(ctx, task, w.progress) }()
 	}
 	select {
 	case err := <-w.ended:

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,11 +64,12 @@ type smuggler struct {
 	r       *rig
 	backend *strict
 	sent    int
+	cases   map[string]h1test.Case // by the address they were sent from
 }
 
 func newSmuggler(t *testing.T) *smuggler {
 	t.Helper()
-	s := &smuggler{t: t, r: newRig(t, proxy.Limits{Header: 2 * time.Second}), backend: &strict{}}
+	s := &smuggler{t: t, r: newRig(t, proxy.Limits{Header: 2 * time.Second}), backend: &strict{}, cases: map[string]h1test.Case{}}
 	s.r.route(s.r.routing(1, &running{release: 1, address: accepting(t, s.backend.serve)}))
 	return s
 }
@@ -83,7 +86,9 @@ type verdict struct {
 func (s *smuggler) send(c h1test.Case, m manner, answers int) verdict {
 	s.t.Helper()
 	s.sent++
-	w, err := (&wires{address: s.r.config.Listen}).dial(s.t.Context())
+	from := net.IPv4(127, 1, byte(s.sent>>8), byte(s.sent))
+	s.cases[from.String()] = c
+	w, err := (&wires{address: s.r.config.Listen, from: from}).dial(s.t.Context())
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -113,7 +118,23 @@ func (s *smuggler) send(c h1test.Case, m manner, answers int) verdict {
 	}
 	w.Close()
 	eventually(s.t, "the instance is done", patience, func() (err error) { v.got, err = s.backend.take(); return err })
+	v.got = slices.DeleteFunc(v.got, func(r received) bool { return s.late(from, r) })
 	return v
+}
+
+// late reports that a request was sent for a case before this one. That
+// happens when it was cut off in its body before the instance looked at it,
+// and then only.
+func (s *smuggler) late(from net.IP, r received) bool {
+	sender := strings.Join(r.fields["x-forwarded-for"], ", ")
+	c, known := s.cases[sender]
+	if !known || sender == from.String() {
+		return false
+	}
+	if !c.InBody || r.err == nil || errors.Is(r.err, errStrict) {
+		s.t.Errorf("%s: it arrived when its user had gone, and looks whole, or strange: %.600q", c.Name, fmt.Sprint(r))
+	}
+	return true
 }
 
 // probe sends one more request: if anything was left over it is not what

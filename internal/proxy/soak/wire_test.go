@@ -37,13 +37,19 @@ type wire struct {
 // wires are the connections that users keep between requests.
 type wires struct {
 	address string
-	mu      sync.Mutex
-	idle    []*wire
-	next    int
+	from    net.IP // the user's own address; nil: any
+
+	mu   sync.Mutex
+	idle []*wire
+	next int
 }
 
 func (p *wires) dial(ctx context.Context) (*wire, error) {
-	conn, err := (&net.Dialer{Timeout: patience, KeepAlive: -1}).DialContext(ctx, "tcp", p.address)
+	d := net.Dialer{Timeout: patience, KeepAlive: -1}
+	if p.from != nil {
+		d.LocalAddr = &net.TCPAddr{IP: p.from}
+	}
+	conn, err := d.DialContext(ctx, "tcp", p.address)
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return nil, fmt.Errorf("%w: %w", errRefused, err)
 	}
