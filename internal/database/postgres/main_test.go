@@ -20,6 +20,7 @@ import (
 // shared is the server of the tests that do not kill theirs.
 var shared struct {
 	server *dbtest.Server
+	watch  *watch
 	n      atomic.Int64
 	plan   sync.Mutex // one parser at a time: each other one costs 265 MB
 }
@@ -33,8 +34,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	shared.server = server
+	shared.server, shared.watch = server, newWatch(context.Background(), server.PostgresURL("postgres"))
 	code := m.Run()
+	shared.watch.close()
+	shared.watch.told()
 	if err := server.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
@@ -58,19 +61,22 @@ type shop struct {
 	url    string // address for the owner
 	noon   string // address for noon
 	engine *postgres.Engine
+	watch  *watch
 }
 
 const password = "only-for-tests"
 
 func newShop(tb testing.TB, tables string) *shop {
 	tb.Helper()
-	return newShopOn(tb, shared.server, tables)
+	return newShopOn(tb, shared.server, shared.watch, tables)
 }
 
-func newShopOn(tb testing.TB, server *dbtest.Server, tables string) *shop {
+// newShopOn makes one on a server that is watched.
+func newShopOn(tb testing.TB, server *dbtest.Server, w *watch, tables string) *shop {
 	tb.Helper()
 	n := shared.n.Add(1)
-	s := &shop{server: server, app: fmt.Sprintf("s%d", n), owner: fmt.Sprintf("s%d", n)}
+	s := &shop{server: server, app: fmt.Sprintf("s%d", n), owner: fmt.Sprintf("s%d", n), watch: w}
+	tb.Cleanup(func() { w.check(tb, s.app) })
 	root, err := server.PostgresDatabase(tb.Context(), s.app)
 	if err != nil {
 		tb.Fatal(err)
@@ -184,6 +190,7 @@ func (s *shop) try(tb testing.TB, yaml string) (postgres.Plan, error) {
 
 func (s *shop) reach(tb testing.TB, p postgres.Plan, phase postgres.Phase) {
 	tb.Helper()
+	defer s.watch.during(s.app, string(phase))()
 	if err := s.engine.Reach(tb.Context(), postgres.Order{Plan: &p, Phase: phase}, nil); err != nil {
 		tb.Fatal(err)
 	}
