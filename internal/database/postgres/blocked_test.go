@@ -17,13 +17,13 @@ import (
 
 const (
 	maxBlocked = 500 * time.Millisecond // of a statement, behind noon, at the default budget
-	glance     = 10 * time.Millisecond  // between two looks at the server
+	glance     = 20 * time.Millisecond  // between two looks at the server
 )
 
 // watch looks again and again at who waits for whom on a server, and knows how
 // long statements of apps have waited behind noon. That a statement is slow,
 // because the machine is, is not its matter: it asks the server for locks, and
-// where it was itself not let run it counts no more than two glances, so that a
+// where it was itself not let run it counts no more than one glance, so that a
 // machine that stands still blocks nobody.
 type watch struct {
 	url    string
@@ -75,7 +75,7 @@ func (w *watch) look(ctx context.Context) error {
 			return err
 		}
 		now := time.Now()
-		w.count(sessions, waited, min(now.Sub(last), 2*glance))
+		w.count(sessions, waited, min(now.Sub(last), glance))
 		last = now
 		select {
 		case <-ctx.Done():

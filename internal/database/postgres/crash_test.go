@@ -124,7 +124,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 func diesAt(t *testing.T, phase postgres.Phase, point int) (string, bool) {
 	t.Helper()
 	s := newShop(t, small)
-	p := s.plan(t, smallChange)
+	p := s.firstPlan(t, smallChange)
 	one := s.release(t, "r1", 0)
 	two := s.release(t, "r2", 1)
 	c := newCrowd(t, s, one, two)
@@ -206,7 +206,7 @@ func TestServerKilledAtEveryPoint(t *testing.T) {
 	w := newWatch(t.Context(), server.PostgresURL("postgres"))
 	t.Cleanup(func() { w.close(); t.Log(w.report()) })
 	s := newShopOn(t, server, w, small)
-	p := s.plan(t, smallChange)
+	p := s.firstPlan(t, smallChange)
 	one := s.release(t, "r1", 0)
 	two := s.release(t, "r2", 1)
 	c := newCrowd(t, s, one, two)

@@ -208,7 +208,7 @@ func TestFindingE5f(t *testing.T) { t.Parallel(); noFailedWrites(t, smallChange,
 func noFailedWrites(t *testing.T, yaml string, end postgres.Phase) {
 	t.Helper()
 	s := newShop(t, small)
-	p := s.plan(t, yaml)
+	p := s.firstPlan(t, yaml)
 	one := s.release(t, "r1", 0)
 	two := s.release(t, "r2", 1)
 	c := newCrowd(t, s, one, two)
