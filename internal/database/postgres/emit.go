@@ -106,7 +106,7 @@ func (m *model) expand(views []View) Stage {
 	for _, t := range changed {
 		s.SQL = append(s.SQL, m.grow(t, qualified(m.Schema, t.phys))...)
 		for i := range t.groups {
-			s.SQL = append(s.SQL, m.twin(t, i).statements()...)
+			s.SQL = append(s.SQL, m.triggers(t, i)...)
 		}
 		at := slices.IndexFunc(views, func(v View) bool { return v.Of == t.phys })
 		s.SQL = append(s.SQL, m.viewStatements(views[at])...)
@@ -134,7 +134,7 @@ func (m *model) grow(t *table, name string) []string {
 	if t.marks() {
 		mask := 0
 		for _, g := range t.groups {
-			if len(g.up) > 0 {
+			if g.fills() {
 				mask |= g.bit
 			}
 		}
@@ -242,6 +242,7 @@ func (m *model) refer(t *table, k *foreignKey) []Stage {
 // the tables: expressions, types, defaults, checks. It is rolled back.
 func (m *model) probe() []string {
 	const schema = "noon_probe"
+	var moves []string // last: the other table has its column then
 	list := []string{"create schema " + schema}
 	for _, t := range m.tables { // first: expressions about other tables may look into them
 		list = append(list, t.create...)
@@ -254,6 +255,9 @@ func (m *model) probe() []string {
 		list = append(list, fmt.Sprintf("create table %s (like %s including defaults including generated including identity)", name, qualified(m.Schema, t.phys)))
 		list = append(list, m.grow(t, name)...)
 		for _, g := range t.groups {
+			if g.move != nil {
+				moves = append(moves, g.move.probe(schema))
+			}
 			for _, a := range slices.Concat(g.up, g.down) {
 				list = append(list, fmt.Sprintf("update %s as %s set %s = %s where false", name, quote(t.phys), quote(a.column), a.value.over(t.phys)))
 			}
@@ -270,5 +274,5 @@ func (m *model) probe() []string {
 			list = append(list, fmt.Sprintf("create index _noon_probe%d on %s %s", n, name, i.definition))
 		}
 	}
-	return list
+	return append(list, moves...)
 }

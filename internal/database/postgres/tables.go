@@ -51,9 +51,19 @@ func (m *model) createTable(o *change.CreateTable) {
 		if c.PK {
 			keys = append(keys, c.Name)
 		}
+		if c.Unique {
+			t.unique = append(t.unique, []string{c.Name})
+		}
+		if !c.Nullable && c.Default == nil && c.Generated == nil {
+			t.required = append(t.required, c.Name)
+		}
+		if c.Nullable && c.Default == nil && c.Generated == nil {
+			t.optional = append(t.optional, c.Name)
+		}
 	}
 	if len(keys) > 0 {
 		lines = append(lines, "primary key ("+quoteAll(keys)+")")
+		t.unique = append(t.unique, keys)
 	}
 	m.tables = append(m.tables, t)
 	for _, c := range o.Columns {
@@ -64,6 +74,9 @@ func (m *model) createTable(o *change.CreateTable) {
 	for _, c := range o.Constraints {
 		if line, ok := m.constraintLine(t, c); ok {
 			lines = append(lines, line)
+		}
+		if c.Type == "unique" || c.Type == "primary_key" {
+			t.unique = append(t.unique, c.Columns)
 		}
 	}
 	for _, k := range t.keys { // nobody writes it yet, so nothing has to be validated apart
@@ -351,8 +364,4 @@ func (m *model) rawSQL(o *change.SQL) {
 	if o.Down != "" && o.Phase != "contract" && !o.OnComplete {
 		m.withdrawSQL = append([]string{o.Down}, m.withdrawSQL...)
 	}
-}
-
-func (m *model) moveColumn(o *change.MoveColumn) {
-	m.refuse(o.From.Table+"."+o.From.Column, "Add the column to the other table with a release that writes both, and drop the old one in a later release.", "a column is not moved to another table by one release")
 }
