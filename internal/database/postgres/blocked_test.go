@@ -152,13 +152,13 @@ func (w *watch) during(app, phase string) func() {
 }
 
 // check fails a test in which a statement waited too long behind noon.
-func (w *watch) check(t testing.TB, app string) {
-	t.Helper()
+func (w *watch) check(tb testing.TB, app string) {
+	tb.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for phase, took := range w.worst[app] {
 		if took > maxBlocked {
-			t.Errorf("a statement waited %s behind noon's locks in phase %q, at most %s are allowed", took, phase, maxBlocked)
+			tb.Errorf("a statement waited %s behind noon's locks in phase %q, at most %s are allowed", took, phase, maxBlocked)
 		}
 	}
 }
@@ -228,6 +228,6 @@ func (w *watch) glances(t *testing.T, n int) {
 // told prints the report where NOON_BLOCKED asks for it.
 func (w *watch) told() {
 	if os.Getenv("NOON_BLOCKED") != "" {
-		fmt.Println(w.report())
+		fmt.Fprintln(os.Stderr, w.report())
 	}
 }

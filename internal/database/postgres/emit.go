@@ -242,7 +242,6 @@ func (m *model) refer(t *table, k *foreignKey) []Stage {
 // the tables: expressions, types, defaults, checks. It is rolled back.
 func (m *model) probe() []string {
 	const schema = "noon_probe"
-	var moves []string // last: the other table has its column then
 	list := []string{"create schema " + schema}
 	for _, t := range m.tables { // first: expressions about other tables may look into them
 		list = append(list, t.create...)
@@ -254,14 +253,7 @@ func (m *model) probe() []string {
 		name := qualified(schema, t.phys)
 		list = append(list, fmt.Sprintf("create table %s (like %s including defaults including generated including identity)", name, qualified(m.Schema, t.phys)))
 		list = append(list, m.grow(t, name)...)
-		for _, g := range t.groups {
-			if g.move != nil {
-				moves = append(moves, g.move.probe(schema))
-			}
-			for _, a := range slices.Concat(g.up, g.down) {
-				list = append(list, fmt.Sprintf("update %s as %s set %s = %s where false", name, quote(t.phys), quote(a.column), a.value.over(t.phys)))
-			}
-		}
+		list = append(list, t.tries(name)...)
 		for n, d := range t.checks {
 			list = append(list, fmt.Sprintf("alter table %s add constraint _noon_probe%d check (%s)", name, n, d.check))
 		}
@@ -274,5 +266,29 @@ func (m *model) probe() []string {
 			list = append(list, fmt.Sprintf("create index _noon_probe%d on %s %s", n, name, i.definition))
 		}
 	}
-	return append(list, moves...)
+	return append(list, m.moveTries(schema)...)
+}
+
+// moveTries come last: the other table has its column then.
+func (m *model) moveTries(schema string) []string {
+	var list []string
+	for _, t := range m.tables {
+		for _, g := range t.groups {
+			if g.move != nil {
+				list = append(list, g.move.probe(schema))
+			}
+		}
+	}
+	return list
+}
+
+// tries are statements with the expressions of a table, over a copy of it.
+func (t *table) tries(name string) []string {
+	var list []string
+	for _, g := range t.groups {
+		for _, a := range slices.Concat(g.up, g.down) {
+			list = append(list, fmt.Sprintf("update %s as %s set %s = %s where false", name, quote(t.phys), quote(a.column), a.value.over(t.phys)))
+		}
+	}
+	return list
 }

@@ -16,7 +16,8 @@ func TestEpochs(t *testing.T) {
 	s := newShop(t, small)
 	p := s.firstPlan(t, ageOnly)
 	halted, wake := make(chan struct{}), make(chan struct{})
-	var once, all = sync.Once{}, sync.WaitGroup{}
+	var once sync.Once
+	var all sync.WaitGroup
 	older := s.open(t, postgres.Config{Epoch: 4, Batch: 50})
 	all.Go(func() {
 		err := older.Reach(t.Context(), postgres.Order{Plan: &p, Phase: postgres.Expanded}, func(p postgres.Progress) {

@@ -45,7 +45,7 @@ func (m *model) moveColumn(o *change.MoveColumn) {
 	}
 	v.group = m.group(from, &group{move: v})
 	m.loses(from, v.group, c)
-	m.find(Note, from.name+"."+c.name, "", "rows of %s that share a key have one value from now on; one of which %s has no row loses it with the contraction", from.name, to.name)
+	m.find(Note, from.name+"."+c.name, "", "of rows of %s that share a key one gives its value to %s, the last that is written; with the contraction the others lose theirs, and so does one without a row there", from.name, to.name)
 	if c.was.NotNull && c.was.Default == "" {
 		m.find(Warning, from.name+"."+c.name, "Write the row of "+to.name+" first, in the new release.",
 			"it may not be NULL: while both releases are served, the new one can insert into %s only what has a row in %s", from.name, to.name)
@@ -128,19 +128,20 @@ func (v *move) addition() string {
 	return line
 }
 
-// agree is false for a row of the first table, behind its name, whose value is
-// another one than that of the row with its key. One that the new release has
-// set to NULL where the old one can not have it does not count.
+// agree is false for a row of the first table, behind its name, if the row with
+// its key has a value that none of the rows with this key has. One that the new
+// release has set to NULL where the old one can not have it does not count.
 func (v *move) agree() string {
-	text := `not exists (select from {D} noon_d where {d_key=s_key} and {d_differs_s})`
+	null := ""
 	if v.source.NotNull {
-		text = `not exists (select from {D} noon_d where {d_key=s_key} and {d_differs_s} and noon_d.{d} is not null)`
+		null = " and noon_d.{d} is not null"
 	}
-	return v.text(text, quote(v.from.phys))
+	return v.text(`not exists (select from {D} noon_d where {d_key=s_key} and {d_differs_s}`+null+`
+  and not exists (select from {S} noon_o where {o_key=d_key} and not {d_differs_o}))`, quote(v.from.phys))
 }
 
-// losses count what only the second table has.
-func (v *move) losses() []Loss {
+// loss counts what only the second table has.
+func (v *move) loss() Loss {
 	what, where := fmt.Sprintf("values of %s.%s that %s does not have", v.to.name, v.target.name, v.from.name), "noon_d.{d} is not null and "
 	if v.made {
 		what, where = fmt.Sprintf("rows of new table %s that %s does not have", v.to.name, v.from.name), ""
@@ -151,7 +152,7 @@ func (v *move) losses() []Loss {
 			where += fmt.Sprintf(" or noon_d.%s is not null", quote(c))
 		}
 	}
-	return []Loss{{What: what, SQL: v.text("select count(*) from {D} noon_d where "+where, "noon_s")}}
+	return Loss{What: what, SQL: v.text("select count(*) from {D} noon_d where "+where, "noon_s")}
 }
 
 // probe tries whether the keys and the values fit each other.

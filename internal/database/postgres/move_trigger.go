@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -23,6 +24,7 @@ func (v *move) text(template, row string) string {
 		"{D}", qualified(v.m.Schema, v.to.phys), "{d}", quote(d), "{dk}", quoteAll(v.toKey),
 		"{d_key=s_key}", fmt.Sprintf("(%s) = (%s)", behind("noon_d", v.toKey), behind(row, v.fromKey)),
 		"{d_differs_s}", record("noon_d", d)+" *<> "+record(row, s),
+		"{o_key=d_key}", fmt.Sprintf("(%s) = (%s)", behind("noon_o", v.fromKey), behind("noon_d", v.toKey)), "{d_differs_o}", record("noon_d", d)+" *<> "+record("noon_o", s),
 		"{new_d_key=s_key}", fmt.Sprintf("(%s) = (%s)", behind("new", v.toKey), behind(row, v.fromKey)),
 		"{new_d_differs_s}", record("new", d)+" *<> "+record(row, s),
 		"{s_changed}", changed([]string{s}), "{d_changed}", changed([]string{d}),
@@ -69,7 +71,9 @@ begin
     if not {sk_changed} or {by_new} then return null; end if;
   end if;
   begin
+    perform set_config('noon.moving', 'on', true);
     {write}
+    perform set_config('noon.moving', '', true);
   exception when lock_not_available or deadlock_detected then
     update {S} noon_s set {mark} = {mark} | {bit} where {new_key=s_key} and not (row(noon_s.{s})::record *<> row(new.{s})::record);
   end;
@@ -93,18 +97,20 @@ begin
 end`
 
 // toAfter takes a value of the second table to all rows of the first with its
-// key. The backfill leaves alone those that it has yet to come to.
+// key. One that has just come from there is not taken back: what the other rows
+// with the key have is not the affair of who has written one of them.
 const toAfter = `
-declare noon_filling boolean := current_setting('noon.backfill', true) is not distinct from 'on';
 begin
-  if tg_op = 'INSERT' then
+  if current_setting('noon.moving', true) = 'on' then
+    return null;
+  elsif tg_op = 'INSERT' then
     if new.{d} is null and not {by_new} then return null; end if;
   elsif not {d_changed} and not {dk_changed} then
     return null;
   end if;
   {skip}
   begin
-    update {S} noon_s set {s} = new.{d}, {mark} = noon_s.{mark} & ~{bit} where {new_d_key=s_key} and {new_d_differs_s} and not (noon_filling and (noon_s.{mark} & {bit}) <> 0);
+    update {S} noon_s set {s} = new.{d}, {mark} = noon_s.{mark} & ~{bit} where {new_d_key=s_key} and {new_d_differs_s};
   exception when lock_not_available or deadlock_detected then null;
   end;
   return null;
@@ -142,7 +148,7 @@ func (v *move) sides() []moveSide {
 	after := strings.ReplaceAll(strings.ReplaceAll(fromAfter, "{write}", v.writing()), "{new_key=s_key}", v.sameKey())
 	list := []moveSide{
 		{"from_before", "before", v.from.phys, v.text(fromBefore, "new"), oldPatience, s},
-		{"from_after", "after", v.from.phys, v.text(after, "new"), oldPatience, append(s, pending)},
+		{"from_after", "after", v.from.phys, v.text(after, "new"), oldPatience, append(slices.Clone(s), pending)},
 		{"to_after", "after", v.to.phys, v.text(strings.ReplaceAll(toAfter, "{skip}", skip), "noon_s"), newPatience, d},
 	}
 	if !v.made { // else the old release does not know the table

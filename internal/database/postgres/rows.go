@@ -58,17 +58,13 @@ func (m *model) losses() []Loss {
 	var list []Loss
 	for _, t := range m.tables {
 		name := qualified(m.Schema, t.phys)
-		if t.was == nil && t.receives() {
-			continue // the move knows its rows
-		}
 		if t.was == nil {
-			list = append(list, Loss{"rows of new table " + t.name, "select count(*) from " + name})
+			if !t.receives() { // else the move knows
+				list = append(list, Loss{"rows of new table " + t.name, "select count(*) from " + name})
+			}
 			continue
 		}
-		for i, g := range t.groups {
-			if g.move != nil {
-				list = append(list, g.move.losses()...)
-			}
+		for i := range t.groups {
 			list = append(list, m.unlike(t, i)...)
 		}
 		for _, c := range t.columns {
@@ -89,6 +85,9 @@ func (m *model) losses() []Loss {
 // has less in it.
 func (m *model) unlike(t *table, number int) []Loss {
 	g := t.groups[number]
+	if g.move != nil {
+		return []Loss{g.move.loss()}
+	}
 	var names []string
 	for _, a := range g.up {
 		if len(a.value.uses) > 0 { // else nobody can tell what the new release wrote from what up did

@@ -51,15 +51,7 @@ func (m *model) createTable(o *change.CreateTable) {
 		if c.PK {
 			keys = append(keys, c.Name)
 		}
-		if c.Unique {
-			t.unique = append(t.unique, []string{c.Name})
-		}
-		if !c.Nullable && c.Default == nil && c.Generated == nil {
-			t.required = append(t.required, c.Name)
-		}
-		if c.Nullable && c.Default == nil && c.Generated == nil {
-			t.optional = append(t.optional, c.Name)
-		}
+		t.knows(c)
 	}
 	if len(keys) > 0 {
 		lines = append(lines, "primary key ("+quoteAll(keys)+")")
@@ -74,9 +66,6 @@ func (m *model) createTable(o *change.CreateTable) {
 	for _, c := range o.Constraints {
 		if line, ok := m.constraintLine(t, c); ok {
 			lines = append(lines, line)
-		}
-		if c.Type == "unique" || c.Type == "primary_key" {
-			t.unique = append(t.unique, c.Columns)
 		}
 	}
 	for _, k := range t.keys { // nobody writes it yet, so nothing has to be validated apart
@@ -99,6 +88,20 @@ func comments(name string, o *change.CreateTable) []string {
 		}
 	}
 	return list
+}
+
+// knows keeps what a column of a table that is made is like.
+func (t *table) knows(c change.Column) {
+	if c.Unique {
+		t.unique = append(t.unique, []string{c.Name})
+	}
+	switch {
+	case c.Default != nil || c.Generated != nil:
+	case c.Nullable:
+		t.optional = append(t.optional, c.Name)
+	default:
+		t.required = append(t.required, c.Name)
+	}
 }
 
 // tableNamed reports whether the new version has no table of that name yet.
@@ -144,6 +147,9 @@ func (m *model) columnLine(c change.Column) string {
 
 func (m *model) constraintLine(t *table, c change.CreateConstraint) (string, bool) {
 	head := "constraint " + quote(c.Name)
+	if c.Type == "unique" || c.Type == "primary_key" {
+		t.unique = append(t.unique, c.Columns)
+	}
 	switch c.Type {
 	case "check":
 		return head + " check (" + c.Check + ")", true
