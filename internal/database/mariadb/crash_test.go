@@ -1,0 +1,5 @@
+package mariadb_test
+
+const childArg = "-reach"
+
+func child() int { return 0 }
