@@ -207,7 +207,6 @@ func (e *Engine) Plan(ctx context.Context, set change.Set) (Plan, error) {
 // try carries out the trials of a plan. Temporary tables are this session's
 // only, and go with it.
 func (e *Engine) try(ctx context.Context, conn *sql.Conn, p Plan) error {
-	const scratch = own + "try"
 	for _, t := range p.Trials {
 		list := []string{"DROP TEMPORARY TABLE IF EXISTS " + scratch}
 		if t.Create != "" {
@@ -218,9 +217,7 @@ func (e *Engine) try(ctx context.Context, conn *sql.Conn, p Plan) error {
 		for _, clause := range t.Alter {
 			list = append(list, fmt.Sprintf("ALTER TABLE %s %s", scratch, clause))
 		}
-		for _, query := range t.SQL {
-			list = append(list, strings.ReplaceAll(query, "{copy}", scratch))
-		}
+		list = append(list, t.SQL...)
 		for _, text := range list {
 			if _, err := conn.ExecContext(ctx, text); err != nil {
 				wrong := explain("try the plan", p.name(), fmt.Errorf("%w in: %s", err, text))

@@ -16,6 +16,8 @@ const (
 	pending = "noon_pending"
 	// own is what the names of noon's own tables, triggers and indexes begin with.
 	own = "noon_"
+	// scratch is the temporary table in which a plan is tried.
+	scratch = own + "try"
 
 	maxName = 64 // letters of a name, of MariaDB and MySQL
 	maxUser = 32 // of a user, of MySQL; MariaDB allows more
@@ -102,7 +104,7 @@ func named(text string) []string {
 			case sqltext.Word:
 				list = append(list, t.Text)
 			case sqltext.Name:
-				list = append(list, strings.ReplaceAll(strings.Trim(t.Text, "`"), "``", "`"))
+				list = append(list, strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(t.Text, "`"), "`"), "``", "`"))
 			}
 		}
 	}

@@ -116,7 +116,7 @@ type Trial struct {
 	Table  string   `json:"table,omitempty"` // to copy
 	Create string   `json:"create,omitempty"`
 	Alter  []string `json:"alter,omitempty"`
-	SQL    []string `json:"sql,omitempty"` // {copy} stands for the copy
+	SQL    []string `json:"sql,omitempty"` // queries of the copy
 }
 
 // Reliance is a column, or a whole table, that the contraction drops.

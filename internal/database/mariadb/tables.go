@@ -303,7 +303,7 @@ func (m *model) trial(t *table) []Trial {
 	}
 	ask := func(expression, as string, of []*column) {
 		if expression != "" {
-			one.SQL = append(one.SQL, fmt.Sprintf("SELECT 1 FROM (SELECT %s FROM {copy}) AS %s WHERE (%s\n) IS NULL AND FALSE", selectList(of), quote(as), expression))
+			one.SQL = append(one.SQL, fmt.Sprintf("SELECT 1 FROM (SELECT %s FROM %s) AS %s WHERE (%s\n) IS NULL AND FALSE", selectList(of), scratch, quote(as), expression))
 		}
 	}
 	for _, g := range t.groups {
