@@ -106,7 +106,7 @@ func (t trait) word(r *rand.Rand) string {
 		return strconv.Itoa(r.IntN(30000))
 	}
 	parts := []string{"Ann", "ann", "O'Neil", "x y", `b\n"q"`, "ÄÖ", "", "日本", "a%"}
-	return parts[r.IntN(len(parts))] + strconv.Itoa(r.IntN(9)) + "-" + parts[r.IntN(len(parts))]
+	return parts[r.IntN(len(parts))] + strconv.Itoa(r.IntN(2)) + "-" + parts[r.IntN(2)]
 }
 
 // scenario is a generated table with what its rows should be.
