@@ -81,7 +81,7 @@ func (f *filling) worker(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()                                                                        // it goes back into the pool
 	if _, err := conn.ExecContext(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"); err != nil { // rows that need nothing stay free
 		return err
 	}

@@ -172,7 +172,7 @@ func (c *catalog) readColumns(ctx context.Context, db queries, database string, 
 			set, _, _ := strings.Cut(v[8].String, "_")
 			col.typ += " CHARACTER SET " + set + " COLLATE " + v[8].String
 		}
-		if v[5].Valid && !(maria && v[5].String == "NULL") {
+		if v[5].Valid && (!maria || v[5].String != "NULL") {
 			def := v[5].String
 			if !maria && !strings.Contains(col.extra, "default_generated") { // MySQL gives the value, MariaDB its SQL
 				def = literal(def)
@@ -268,32 +268,42 @@ func (c *catalog) readTexts(ctx context.Context, db queries, database string, _ 
 // those that can only be guessed from their text are in maybe.
 func (c *catalog) users(r Reliance) (sure, maybe []string) {
 	for _, x := range c.texts {
-		hit := x.table == r.Table || mentions(x.sql, r.Table)
-		if !hit || r.Column != "" && !mentions(x.sql, r.Column) {
-			continue
-		}
-		if x.kind == "view" || x.kind == "trigger" && (r.Column != "" || x.table != r.Table) {
+		mine := x.table == r.Table
+		switch named := mine || mentions(x.sql, r.Table); {
+		case !named || r.Column != "" && !mentions(x.sql, r.Column):
+		case x.kind == "view" || x.kind == "trigger" && (r.Column != "" || !mine):
 			sure = append(sure, x.kind+" "+x.name)
-		} else if x.kind != "trigger" {
+		case x.kind != "trigger": // one of the table goes with it
 			maybe = append(maybe, x.kind+" "+x.name)
 		}
 	}
 	for _, t := range c.tables {
-		for _, col := range t.columns {
-			if t.name == r.Table && r.Column != "" && mentions(col.generated, r.Column) {
-				sure = append(sure, "generated column "+col.name)
-			}
+		if t.name == r.Table && r.Column != "" {
+			sure = append(sure, t.uses(r.Column)...)
 		}
 		for _, k := range t.constraints {
-			switch {
-			case t.name == r.Table && r.Column != "" && (mentions(k.check, r.Column) || has(k.columns, r.Column)):
-				sure = append(sure, "constraint "+k.name)
-			case k.refers == r.Table && (r.Column == "" && t.name != r.Table || has(k.to, r.Column)):
+			if k.refers == r.Table && (r.Column == "" && t.name != r.Table || has(k.to, r.Column)) {
 				sure = append(sure, "foreign key "+k.name+" of "+t.name)
 			}
 		}
 	}
 	return sure, maybe
+}
+
+// uses are the parts of a table that use one of its columns.
+func (t *catalogTable) uses(column string) []string {
+	var list []string
+	for _, c := range t.columns {
+		if mentions(c.generated, column) {
+			list = append(list, "generated column "+c.name)
+		}
+	}
+	for _, k := range t.constraints {
+		if mentions(k.check, column) || has(k.columns, column) {
+			list = append(list, "constraint "+k.name)
+		}
+	}
+	return list
 }
 
 // has reports whether a name is among others, as the servers compare them.

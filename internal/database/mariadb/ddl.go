@@ -59,11 +59,11 @@ func (r *run) alter(ctx context.Context, phase Phase, s Stage) error {
 			continue
 		}
 		err = r.insist(ctx, phase, s, func(left []Step) string {
-			text := "ALTER TABLE " + qualified(r.plan.Database, s.Table)
+			clauses := []string{}
 			for _, step := range left {
-				text += " " + step.SQL + ","
+				clauses = append(clauses, step.SQL)
 			}
-			return text + " " + how
+			return fmt.Sprintf("ALTER TABLE %s %s", qualified(r.plan.Database, s.Table), strings.Join(append(clauses, how), ", "))
 		})
 		if c := code(err); c != notSupported && c != notSupportedWhy {
 			return err

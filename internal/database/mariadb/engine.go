@@ -43,7 +43,8 @@ type Config struct {
 type Engine struct {
 	c        Config
 	database string
-	maria    bool // not MySQL
+	login    string // user of URL
+	maria    bool   // not MySQL
 }
 
 var appName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,29}$`)
@@ -64,7 +65,7 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, &noon.Error{Kind: noon.Invalid, Op: "open database", Subject: c.App, Err: err, Hint: "An address is mysql://USER:PASSWORD@HOST:PORT/DATABASE."}
 	}
-	e := &Engine{c: c, database: config.DBName}
+	e := &Engine{c: c, database: config.DBName, login: config.User}
 	e.c.User = cmp.Or(c.User, config.User)
 	db, conn, err := e.connect(ctx)
 	if err != nil {
@@ -221,8 +222,8 @@ func (e *Engine) try(ctx context.Context, conn *sql.Conn, p Plan) error {
 		for _, text := range list {
 			if _, err := conn.ExecContext(ctx, text); err != nil {
 				wrong := explain("try the plan", p.name(), fmt.Errorf("%w in: %s", err, text))
-				if own, ok := errors.AsType[*noon.Error](wrong); ok && own.Kind == noon.Failure {
-					own.Kind, own.Hint = noon.Invalid, "Correct the operation that the statement comes from. Nothing was changed."
+				if own, ok := errors.AsType[*noon.Error](wrong); ok && (own.Kind == noon.Failure || own.Kind == noon.Invalid) {
+					own.Kind, own.Hint = noon.Invalid, "Correct the operation that the statement comes from, or give noon's user what the server says. Nothing was changed."
 				}
 				return wrong
 			}

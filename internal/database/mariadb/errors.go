@@ -39,7 +39,7 @@ func busy(err error) bool {
 
 // lost reports whether the session is gone.
 func lost(err error) bool {
-	network := (net.Error)(nil)
+	network := net.Error(nil)
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network) ||
 		slices.Contains([]uint16{1053, 1080, 1184, 1927}, code(err))
 }

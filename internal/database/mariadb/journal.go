@@ -105,7 +105,7 @@ func forget(ctx context.Context, s session, p Plan) error {
 // progress is how far a stage is.
 type progress struct {
 	state  string // "", "begun" or "done"
-	at     key // of a backfill: all rows up to it are filled
+	at     key    // of a backfill: all rows up to it are filled
 	filled int64
 }
 

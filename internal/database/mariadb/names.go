@@ -100,10 +100,9 @@ func named(text string) []string {
 	var list []string
 	for _, st := range statements {
 		for _, t := range st.Tokens {
-			switch t.Kind {
-			case sqltext.Word:
+			if t.Kind == sqltext.Word {
 				list = append(list, t.Text)
-			case sqltext.Name:
+			} else if t.Kind == sqltext.Name {
 				list = append(list, strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(t.Text, "`"), "`"), "``", "`"))
 			}
 		}

@@ -185,7 +185,6 @@ func (r *run) expand(ctx context.Context, state string) error {
 		if err := forget(ctx, r.conn, r.plan); err != nil {
 			return err
 		}
-		state = ""
 		fallthrough
 	case "":
 		r.e.c.Fault.Point("mariadb.begin.before")

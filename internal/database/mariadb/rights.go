@@ -20,7 +20,7 @@ type need struct {
 func (e *Engine) needs() []need {
 	return []need{
 		{privileges: []string{"CREATE USER", "PROCESS"}},
-		{database: e.database, privileges: []string{"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "TRIGGER", "CREATE TEMPORARY TABLES"}},
+		{database: e.database, privileges: []string{"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "TRIGGER", "SHOW VIEW", "CREATE TEMPORARY TABLES"}},
 		{database: Name(e.c.App, "r1"), privileges: append(releaseRights(), "CREATE", "DROP", "CREATE VIEW"), grants: true},
 	}
 }

@@ -66,6 +66,9 @@ func (e *Engine) views(ctx context.Context, conn *sql.Conn, version int) ([]View
 		if i < 0 {
 			return nil, &noon.Error{Kind: noon.NotFound, Op: "make user", Subject: versionName(e.c.App, version), Err: errors.New("the journal has no such version"), Hint: "Plan it first."}
 		}
+		if state := list[i].State; state == StateExpanding || state == StateWithdrawing {
+			return nil, &noon.Error{Kind: noon.Conflict, Op: "make user", Subject: versionName(e.c.App, version), Err: fmt.Errorf("it is %s", state), Hint: "Take it to the phase expanded first."}
+		}
 		views = list[i].Plan.Views
 	}
 	c, err := readCatalog(ctx, conn, e.database, e.maria)
@@ -114,10 +117,9 @@ func (e *Engine) made(ctx context.Context, conn *sql.Conn) (map[string]*news, er
 				if all[s.Table] == nil {
 					all[s.Table] = &news{}
 				}
-				switch step.Object {
-				case Table:
+				if step.Object == Table {
 					all[s.Table].whole = true
-				case Column:
+				} else if step.Object == Column {
 					all[s.Table].columns = append(all[s.Table].columns, step.Name)
 				}
 			}

@@ -80,14 +80,18 @@ func generate(r *rand.Rand, table, c string) trait {
 		return t
 	case 5:
 		t := trait{ddl: []string{text(a), text(b)}, old: halves(a, b), new: whole(d)}
-		t.op = change.Operation{MergeColumns: &change.MergeColumns{Table: table, From: []string{a, b}, To: change.Column{Name: d, Type: "varchar(161)"}, Up: fmt.Sprintf("CONCAT(%s, '-', %s)", q(a), q(b)),
-			Down: map[string]string{a: "SUBSTRING_INDEX(" + q(d) + ", '-', 1)", b: "SUBSTRING(" + q(d) + ", LOCATE('-', " + q(d) + ") + 1)"}}}
+		t.op = change.Operation{MergeColumns: &change.MergeColumns{
+			Table: table, From: []string{a, b}, To: change.Column{Name: d, Type: "varchar(161)"}, Up: fmt.Sprintf("CONCAT(%s, '-', %s)", q(a), q(b)),
+			Down: map[string]string{a: "SUBSTRING_INDEX(" + q(d) + ", '-', 1)", b: "SUBSTRING(" + q(d) + ", LOCATE('-', " + q(d) + ") + 1)"},
+		}}
 		return t
 	case 6:
 		t := trait{ddl: []string{text(a)}, old: whole(a), new: halves(b, d)}
-		t.op = change.Operation{SplitColumn: &change.SplitColumn{Table: table, From: a, To: []change.Column{{Name: b, Type: "varchar(80)"}, {Name: d, Type: "varchar(80)", Nullable: true}},
+		t.op = change.Operation{SplitColumn: &change.SplitColumn{
+			Table: table, From: a, To: []change.Column{{Name: b, Type: "varchar(80)"}, {Name: d, Type: "varchar(80)", Nullable: true}},
 			Up:   map[string]string{b: "SUBSTRING_INDEX(" + q(a) + ", '-', 1)", d: "SUBSTRING(" + q(a) + ", LOCATE('-', " + q(a) + ") + 1)"},
-			Down: fmt.Sprintf("CONCAT(%s, '-', %s)", q(b), q(d))}}
+			Down: fmt.Sprintf("CONCAT(%s, '-', %s)", q(b), q(d)),
+		}}
 		return t
 	case 7:
 		def := "'it''s new'"

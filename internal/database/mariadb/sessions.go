@@ -96,14 +96,13 @@ func (r *run) alone(ctx context.Context, withdraw bool) error {
 			return nil
 		}
 		return r.conflict(r.plan.name(), errors.New("no release has a user of its own, so sessions of the old one can not be told from others"), "Make sure that the old release has stopped, and say so. Nothing was changed.")
-	default:
+	case len(before) == 0 || r.e.c.User != r.e.login:
 		leaving = append(leaving, r.e.c.User) // who does not come as a release comes from before noon
 	}
 	list, err := r.e.sessions(ctx, r.conn, leaving)
 	if err != nil {
 		return err
 	}
-	// noon's own connections, where the app had the same user, are this run's.
 	list = slices.DeleteFunc(list, func(b Blocker) bool { return b.ID == r.id })
 	if len(list) == 0 {
 		return nil

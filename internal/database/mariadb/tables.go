@@ -142,16 +142,18 @@ func (m *model) link(of, name string, columns []string, r change.References) str
 		}
 	}
 	text := fmt.Sprintf("CONSTRAINT %s FOREIGN KEY (%s) REFERENCES %s (%s)", quote(name), quoteAll(columns), qualified(m.Database, phys), quoteAll(to))
-	for _, rule := range []struct{ when, what string }{{"DELETE", r.OnDelete}, {"UPDATE", r.OnUpdate}} {
-		if rule.what == "" {
-			continue
-		}
-		if !has([]string{"CASCADE", "SET NULL", "RESTRICT", "NO ACTION"}, rule.what) {
-			m.refuse(of, "Use CASCADE, SET NULL, RESTRICT or NO ACTION.", "ON %s %s is not known", rule.when, rule.what)
-		}
-		text += " ON " + rule.when + " " + rule.what
+	return text + m.rule(of, " ON DELETE ", r.OnDelete) + m.rule(of, " ON UPDATE ", r.OnUpdate)
+}
+
+// rule is what happens to rows when what they reference changes.
+func (m *model) rule(of, when, what string) string {
+	if what == "" {
+		return ""
 	}
-	return text
+	if !has([]string{"CASCADE", "SET NULL", "RESTRICT", "NO ACTION"}, what) {
+		m.refuse(of, "Use CASCADE, SET NULL, RESTRICT or NO ACTION.", "%s %s is not known", when, what)
+	}
+	return when + what
 }
 
 func (m *model) createIndex(o *change.CreateIndex) {
@@ -325,4 +327,3 @@ func selectList(columns []*column) string {
 	}
 	return strings.Join(list, ", ")
 }
-

@@ -210,19 +210,19 @@ func (t *table) down(g *group, derive, written string) string {
 // makeOld makes the old form. The new release does not fail because of it: one
 // that can not be made is NULL, or what a column without NULL allows.
 func (t *table) makeOld(g *group) string {
-	text := "BEGIN\n"
+	list := []string{"BEGIN"}
 	for i := range g.olds {
 		if g.down[i] != "" {
-			text += fmt.Sprintf("SET %s = NULL;\n", oldVar(i))
+			list = append(list, fmt.Sprintf("SET %s = NULL;", oldVar(i)))
 		}
 	}
-	text += evaluate(g.down, t.columns, row, oldVar) + "\n"
+	list = append(list, evaluate(g.down, t.columns, row, oldVar))
 	for i, c := range g.olds {
 		if g.down[i] != "" && !c.null {
-			text += fmt.Sprintf("IF %[1]s IS NULL THEN SET noon_zero = 1; SET %[1]s = %[2]s; END IF;\n", oldVar(i), zero(class(c.typ)))
+			list = append(list, fmt.Sprintf("IF %[1]s IS NULL THEN SET noon_zero = 1; SET %[1]s = %[2]s; END IF;", oldVar(i), zero(class(c.typ))))
 		}
 	}
-	return text + "END;"
+	return strings.Join(append(list, "END;"), "\n")
 }
 
 // zero is a value of a class that stands for one that can not be made.
