@@ -100,9 +100,11 @@ func named(text string) []string {
 	var list []string
 	for _, st := range statements {
 		for _, t := range st.Tokens {
-			if t.Kind == sqltext.Word {
+			switch t.Kind {
+			default: // names nothing
+			case sqltext.Word:
 				list = append(list, t.Text)
-			} else if t.Kind == sqltext.Name {
+			case sqltext.Name:
 				list = append(list, strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(t.Text, "`"), "`"), "``", "`"))
 			}
 		}

@@ -161,23 +161,11 @@ func TestSessions(t *testing.T) {
 		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
-		gone(t, s)
 	}
 	s.reach(t, p, mariadb.Withdrawn)
 	s.run(t, s.root(), "CREATE USER "+mariadb.Name(s.app, "r9"))
 	if _, err := s.engine.Role(t.Context(), "r9", 0, password); noon.KindOf(err) != noon.Conflict || !strings.Contains(err.Error(), "noon has not made") {
 		t.Errorf("somebody else's user: %v", err)
-	}
-}
-
-// gone waits until the server has noticed that sessions have ended.
-func gone(t *testing.T, s *shop) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ask(t, s.root(), "SELECT count(*) FROM information_schema.processlist WHERE user LIKE '"+s.app+"\\_%'") != "0"; {
-		if time.Now().After(deadline) {
-			t.Fatal("the sessions do not end")
-		}
-		<-time.After(10 * time.Millisecond)
 	}
 }
 

@@ -47,7 +47,7 @@ func (e *Engine) Role(ctx context.Context, release string, version int, password
 
 // idle refuses while a user has sessions.
 func (e *Engine) idle(ctx context.Context, conn *sql.Conn, name string) error {
-	list, err := e.sessions(ctx, conn, []string{name})
+	list, err := e.staying(ctx, conn, []string{name}, 0)
 	if err != nil || len(list) == 0 {
 		return err
 	}
@@ -56,20 +56,9 @@ func (e *Engine) idle(ctx context.Context, conn *sql.Conn, name string) error {
 
 // views are what a version has. Views of the app's own are shown as they are.
 func (e *Engine) views(ctx context.Context, conn *sql.Conn, version int) ([]View, error) {
-	var views []View
-	if version > 0 {
-		list, err := e.versions(ctx, conn)
-		if err != nil {
-			return nil, err
-		}
-		i := slices.IndexFunc(list, func(v Version) bool { return v.Number == version })
-		if i < 0 {
-			return nil, &noon.Error{Kind: noon.NotFound, Op: "make user", Subject: versionName(e.c.App, version), Err: errors.New("the journal has no such version"), Hint: "Plan it first."}
-		}
-		if state := list[i].State; state == StateExpanding || state == StateWithdrawing {
-			return nil, &noon.Error{Kind: noon.Conflict, Op: "make user", Subject: versionName(e.c.App, version), Err: fmt.Errorf("it is %s", state), Hint: "Take it to the phase expanded first."}
-		}
-		views = list[i].Plan.Views
+	views, err := e.planned(ctx, conn, version)
+	if err != nil {
+		return nil, err
 	}
 	c, err := readCatalog(ctx, conn, e.database, e.maria)
 	if err != nil {
@@ -80,18 +69,38 @@ func (e *Engine) views(ctx context.Context, conn *sql.Conn, version int) ([]View
 		return nil, err
 	}
 	for _, t := range c.tables {
-		if version > 0 && t.kind != "VIEW" || slices.ContainsFunc(views, func(v View) bool { return v.Name == t.name }) || made[t.name] != nil && made[t.name].whole {
+		if version > 0 && t.kind != "VIEW" || made[t.name].whole || slices.ContainsFunc(views, func(v View) bool { return v.Name == t.name }) {
 			continue
 		}
 		v := View{Name: t.name, Of: t.name}
 		for _, col := range t.columns {
-			if made[t.name] == nil || !has(made[t.name].columns, col.name) {
+			if !has(made[t.name].columns, col.name) {
 				v.Columns = append(v.Columns, ViewColumn{Name: col.name, Of: col.name})
 			}
 		}
 		views = append(views, v)
 	}
 	return views, nil
+}
+
+// planned are the views of a version that can be used; version 0 has none.
+func (e *Engine) planned(ctx context.Context, conn *sql.Conn, version int) ([]View, error) {
+	if version == 0 {
+		return nil, nil
+	}
+	list, err := e.versions(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	name := versionName(e.c.App, version)
+	i := slices.IndexFunc(list, func(v Version) bool { return v.Number == version })
+	if i < 0 {
+		return nil, &noon.Error{Kind: noon.NotFound, Op: "make user", Subject: name, Err: errors.New("the journal has no such version"), Hint: "Plan it first."}
+	}
+	if state := list[i].State; state == StateExpanding || state == StateWithdrawing {
+		return nil, &noon.Error{Kind: noon.Conflict, Op: "make user", Subject: name, Err: fmt.Errorf("it is %s", state), Hint: "Take it to the phase expanded first."}
+	}
+	return list[i].Plan.Views, nil
 }
 
 // news is what a version that is on its way has added to a table.
@@ -102,26 +111,24 @@ type news struct {
 
 // made is what a version that is on its way has added, by table: version 0
 // does not have it.
-func (e *Engine) made(ctx context.Context, conn *sql.Conn) (map[string]*news, error) {
+func (e *Engine) made(ctx context.Context, conn *sql.Conn) (map[string]news, error) {
 	list, err := e.versions(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	all := map[string]*news{}
+	all := map[string]news{}
 	for _, v := range list {
 		if v.State == StateContracted {
 			continue
 		}
 		for _, s := range v.Plan.Expand {
 			for _, step := range s.Steps {
-				if all[s.Table] == nil {
-					all[s.Table] = &news{}
+				one := all[s.Table]
+				one.whole = one.whole || step.Object == Table
+				if step.Object == Column {
+					one.columns = append(one.columns, step.Name)
 				}
-				if step.Object == Table {
-					all[s.Table].whole = true
-				} else if step.Object == Column {
-					all[s.Table].columns = append(all[s.Table].columns, step.Name)
-				}
+				all[s.Table] = one
 			}
 		}
 	}

@@ -130,7 +130,7 @@ type scenario struct {
 // NOON_SEED runs one scenario again.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
-	seeds := make([]uint64, 40)
+	seeds := make([]uint64, 24)
 	for i := range seeds {
 		seeds[i] = rand.Uint64() >> 16 //nolint:gosec // it is printed
 	}

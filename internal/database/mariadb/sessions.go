@@ -99,15 +99,26 @@ func (r *run) alone(ctx context.Context, withdraw bool) error {
 	case len(before) == 0 || r.e.c.User != r.e.login:
 		leaving = append(leaving, r.e.c.User) // who does not come as a release comes from before noon
 	}
-	list, err := r.e.sessions(ctx, r.conn, leaving)
-	if err != nil {
+	list, err := r.e.staying(ctx, r.conn, leaving, r.id)
+	if err != nil || len(list) == 0 {
 		return err
 	}
-	list = slices.DeleteFunc(list, func(b Blocker) bool { return b.ID == r.id })
-	if len(list) == 0 {
-		return nil
-	}
 	return r.conflict(r.plan.name(), fmt.Errorf("%d sessions use the version that would go away:%s", len(list), describeAll(list)), "Stop the release that they belong to. Nothing was changed.")
+}
+
+// staying are the sessions of users, but for one, that do not end: the server
+// may take a moment to notice that a process has ended.
+func (e *Engine) staying(ctx context.Context, s session, users []string, but int64) ([]Blocker, error) {
+	for until := time.Now().Add(predecessor); ; {
+		list, err := e.sessions(ctx, s, users)
+		if err != nil {
+			return nil, err
+		}
+		list = slices.DeleteFunc(list, func(b Blocker) bool { return b.ID == but })
+		if len(list) == 0 || time.Now().After(until) || !pause(ctx, 50*time.Millisecond) {
+			return list, ctx.Err()
+		}
+	}
 }
 
 // sessions are those of users.
