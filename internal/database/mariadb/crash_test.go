@@ -112,6 +112,10 @@ func TestKilledAtEveryPoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.come(2, one, oldWords())
+	if name := s.send(t, errand{Order: mariadb.Order{Version: p.To, Phase: mariadb.Withdrawn}}, 5); name == "" {
+		t.Error("the withdrawal did not die")
+	}
+	s.reach(t, p, mariadb.Expanded) // somebody has changed their mind half way
 	s.dies(t, errand{Order: mariadb.Order{Version: p.To, Phase: mariadb.Withdrawn}})
 	c.enough(t, 20)
 	s.reach(t, p, mariadb.Expanded)
