@@ -8,6 +8,7 @@ import (
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/database/change"
+	"github.com/noon-deploy/noon/internal/database/mariadb"
 	"github.com/noon-deploy/noon/internal/database/postgres"
 )
 
@@ -55,11 +56,24 @@ func (d *databases) checkVersioned(ctx context.Context, m migrated) error {
 // versioning reads how far a versioned store is, for a controller of an epoch;
 // 0 for one that changes nothing.
 func (d *databases) versioning(ctx context.Context, m migrated, epoch int64) (*versioning, error) {
+	if ofMySQL(m.Kind) {
+		return d.versioningMariaDB(ctx, m)
+	}
 	engine, err := postgres.Open(ctx, postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Role: m.Role, Wait: true, Epoch: epoch, Log: d.log, Fault: d.faults})
 	if err != nil {
 		return nil, err
 	}
-	v := &versioning{engine: engine, store: m, password: d.catalog.rolePassword(m.site, m.Name, m.release)}
+	v := &versioning{engine: postgresSchema{engine}, store: m, password: d.catalog.rolePassword(m.site, m.Name, m.release)}
+	return v, v.look(ctx)
+}
+
+// versioningMariaDB does that on MariaDB and MySQL.
+func (d *databases) versioningMariaDB(ctx context.Context, m migrated) (*versioning, error) {
+	engine, err := mariadb.Open(ctx, mariadb.Config{URL: m.address, App: prefix(m.site, m.Name), User: m.Role, Wait: true, Log: d.log, Fault: d.faults})
+	if err != nil {
+		return nil, err
+	}
+	v := &versioning{engine: mariadbSchema{engine}, store: m, password: d.catalog.rolePassword(m.site, m.Name, m.release)}
 	return v, v.look(ctx)
 }
 
