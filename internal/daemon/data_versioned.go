@@ -8,6 +8,8 @@ import (
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/database/change"
+	"github.com/noon-deploy/noon/internal/database/grammar"
+	"github.com/noon-deploy/noon/internal/database/pgcatalog"
 	"github.com/noon-deploy/noon/internal/database/postgres"
 )
 
@@ -54,12 +56,17 @@ func (d *databases) checkVersioned(ctx context.Context, m migrated) error {
 
 // versioning reads how far a versioned store is.
 func (d *databases) versioning(ctx context.Context, m migrated) (*versioning, error) {
-	engine, err := postgres.Open(ctx, postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Role: m.Role, Wait: true, Log: d.log, Fault: d.faults})
+	engine, err := postgres.Open(ctx, postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Role: m.Role, Wait: true, Make: d.planned, Log: d.log, Fault: d.faults})
 	if err != nil {
 		return nil, err
 	}
 	v := &versioning{engine: engine, store: m, password: d.catalog.rolePassword(m.site, m.Name, m.release)}
 	return v, v.look(ctx)
+}
+
+// planned plans a change in another process, which has the memory for it.
+func (d *databases) planned(ctx context.Context, set change.Set, c *pgcatalog.Catalog, to postgres.Target) (postgres.Plan, error) {
+	return d.grammar.Plan(ctx, grammar.Change{Set: set, Catalog: c, Target: to})
 }
 
 // versioned is a task on a store with a view for each release.

@@ -36,6 +36,10 @@ type Config struct {
 	MaxLag      time.Duration // of replicas, before a backfill pauses: 10 s
 	Wait        bool          // wait for another engine's end instead of refusing
 
+	// Make computes a plan, elsewhere; nil: [Make]. It needs PostgreSQL's
+	// grammar and the memory for it.
+	Make func(context.Context, change.Set, *pgcatalog.Catalog, Target) (Plan, error)
+
 	Log   *slog.Logger  // nil: none
 	Fault *fault.Points // nil: none
 }
@@ -63,6 +67,9 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	c.BatchTime = cmp.Or(c.BatchTime, 100*time.Millisecond)
 	c.MaxLag = cmp.Or(c.MaxLag, 10*time.Second)
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
+	if c.Make == nil {
+		c.Make = makeHere
+	}
 	e := &Engine{c: c}
 	conn, err := e.connect(ctx)
 	if err != nil {
@@ -79,6 +86,10 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	}
 	e.c.Role = cmp.Or(c.Role, user)
 	return e, nil
+}
+
+func makeHere(_ context.Context, set change.Set, catalog *pgcatalog.Catalog, to Target) (Plan, error) {
+	return Make(set, catalog, to), nil
 }
 
 // connect opens a connection whose settings do not depend on those of the role
@@ -147,7 +158,10 @@ func (e *Engine) Plan(ctx context.Context, set change.Set) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	p := Make(set, catalog, Target{App: e.c.App, Schema: e.c.Schema, Role: e.c.Role, From: from})
+	p, err := e.c.Make(ctx, set, catalog, Target{App: e.c.App, Schema: e.c.Schema, Role: e.c.Role, From: from})
+	if err != nil {
+		return p, err
+	}
 	if err := p.Refusal(); err != nil {
 		return p, err
 	}
