@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"regexp"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -51,12 +52,12 @@ type Engine struct {
 	c Config
 }
 
-var appName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,29}$`)
+var appName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9_]{0,29}$`) })
 
 // Open checks the configuration and that the server answers and can be worked
 // with. Nothing is changed.
 func Open(ctx context.Context, c Config) (*Engine, error) {
-	if !appName.MatchString(c.App) {
+	if !appName().MatchString(c.App) {
 		return nil, &noon.Error{Kind: noon.Invalid, Op: "open database", Subject: c.App, Err: errors.New("this can not begin the name of a schema"), Hint: "An app's name here has lower-case letters, digits and _, begins with a letter, and has at most 30 of them."}
 	}
 	c.Schema = cmp.Or(c.Schema, "public")
