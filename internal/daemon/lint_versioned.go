@@ -44,7 +44,7 @@ func (d *databases) lintVersioned(ctx context.Context, m migrated, before *migra
 		switch {
 		case op.SQL != nil:
 			p := lint.Part{To: len(op.SQL.Up), Separate: op.SQL.Transaction != nil && !*op.SQL.Transaction, Uses: both}
-			if before == nil || op.SQL.OnComplete || op.SQL.Phase == "contract" {
+			if before == nil || op.SQL.Contracts() {
 				p.Alone, p.Uses = true, m.uses()
 			}
 			s.add(fmt.Sprintf("%s#%d", op.At, i), op.SQL.Up, p)
