@@ -17,10 +17,10 @@ func Hazards(d sqltext.Dialect, list []Rest, alone bool) []noon.Hazard {
 		for i := r.Done; i < len(r.Section.Statements); i++ {
 			st := r.Section.Statements[i]
 			if st.Begins("CREATE", "TABLE") {
-				made[changedTable(st)] = true
+				made[target(st)] = true
 			}
 			h, found := hazard(d, st, gone, r.Section.Batch != nil)
-			if !found || made[changedTable(st)] {
+			if !found || made[target(st)] {
 				continue
 			}
 			h.File, h.Line, h.Statement, h.Phase = r.Section.File, st.Line, st.Text, noon.DataBoth
@@ -60,6 +60,16 @@ func hazard(d sqltext.Dialect, st sqltext.Statement, gone, batched bool) (noon.H
 		return noon.Hazard{Gravity: noon.GravityWarning, Rule: "change-many-rows", Text: "it may change many rows in one statement, which are locked until it ends", Advice: "Do it in batches: `-- noon: data over TABLE.KEY in 1000`."}, true
 	}
 	return noon.Hazard{}, false
+}
+
+// target is the name of the table that a statement is about.
+func target(st sqltext.Statement) string {
+	for mark, first := range map[string]string{"UPDATE": "UPDATE", "FROM": "DELETE", "TRUNCATE": "TRUNCATE"} {
+		if st.Begins(first) {
+			return tableAfter(st, mark)
+		}
+	}
+	return tableAfter(st, "TABLE")
 }
 
 // dropsColumn reports whether an ALTER TABLE has a clause DROP [COLUMN] name.
