@@ -41,10 +41,10 @@ func TestMain(m *testing.M) {
 			_, _ = io.Copy(os.Stdout, zeros{}) // until nobody reads, or it is killed
 			os.Exit(0)
 		case "babble":
-			fmt.Print("this is no JSON")
+			fmt.Fprint(os.Stdout, "this is no JSON")
 			os.Exit(0)
 		case "silent":
-			fmt.Print("{}")
+			fmt.Fprint(os.Stdout, "{}")
 			os.Exit(0)
 		case "nothing":
 			os.Exit(0)

@@ -3,6 +3,7 @@ package grammar
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/noon-deploy/noon/internal/database/change"
 	"github.com/noon-deploy/noon/internal/database/lint"
@@ -99,7 +100,7 @@ func (l Lint) used() ([]lint.Part, error) {
 				uses, _ = lint.UsesOfQueries(l.Catalog) // one that can not be read is not known, as if nobody had counted it
 				looked = true
 			}
-			p.Uses = append(p.Uses[:len(p.Uses):len(p.Uses)], uses...)
+			p.Uses = append(slices.Clip(p.Uses), uses...)
 		}
 		parts[i] = p
 	}

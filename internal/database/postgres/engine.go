@@ -39,7 +39,7 @@ type Config struct {
 
 	// Make computes a plan, elsewhere; nil: [Make]. It needs PostgreSQL's
 	// grammar and the memory for it.
-	Make func(context.Context, change.Set, *pgcatalog.Catalog, Target) (Plan, error)
+	Make func(context.Context, change.Set, *pgcatalog.Catalog, Target) (Plan, error) `json:"-"`
 
 	Log   *slog.Logger  // nil: none
 	Fault *fault.Points // nil: none
