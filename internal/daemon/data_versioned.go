@@ -9,6 +9,7 @@ import (
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/database/change"
 	"github.com/noon-deploy/noon/internal/database/grammar"
+	"github.com/noon-deploy/noon/internal/database/mariadb"
 	"github.com/noon-deploy/noon/internal/database/pgcatalog"
 	"github.com/noon-deploy/noon/internal/database/postgres"
 )
@@ -46,7 +47,7 @@ func (m migrated) changes(names ...string) (change.Set, error) {
 // checkVersioned looks whether the operations of a store can be carried out
 // where it is.
 func (d *databases) checkVersioned(ctx context.Context, m migrated) error {
-	v, err := d.versioning(ctx, m)
+	v, err := d.versioning(ctx, m, 0)
 	if err != nil {
 		return err
 	}
@@ -54,13 +55,27 @@ func (d *databases) checkVersioned(ctx context.Context, m migrated) error {
 	return err
 }
 
-// versioning reads how far a versioned store is.
-func (d *databases) versioning(ctx context.Context, m migrated) (*versioning, error) {
-	engine, err := postgres.Open(ctx, postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Role: m.Role, Wait: true, Make: d.planned, Log: d.log, Fault: d.faults})
+// versioning reads how far a versioned store is, for a controller of an epoch;
+// 0 for one that changes nothing.
+func (d *databases) versioning(ctx context.Context, m migrated, epoch int64) (*versioning, error) {
+	if ofMySQL(m.Kind) {
+		return d.versioningMariaDB(ctx, m)
+	}
+	engine, err := postgres.Open(ctx, postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Role: m.Role, Wait: true, Epoch: epoch, Make: d.planned, Log: d.log, Fault: d.faults})
 	if err != nil {
 		return nil, err
 	}
-	v := &versioning{engine: engine, store: m, password: d.catalog.rolePassword(m.site, m.Name, m.release)}
+	v := &versioning{engine: postgresSchema{engine}, store: m, password: d.catalog.rolePassword(m.site, m.Name, m.release)}
+	return v, v.look(ctx)
+}
+
+// versioningMariaDB does that on MariaDB and MySQL.
+func (d *databases) versioningMariaDB(ctx context.Context, m migrated) (*versioning, error) {
+	engine, err := mariadb.Open(ctx, mariadb.Config{URL: m.address, App: prefix(m.site, m.Name), User: m.Role, Wait: true, Log: d.log, Fault: d.faults})
+	if err != nil {
+		return nil, err
+	}
+	v := &versioning{engine: mariadbSchema{engine}, store: m, password: d.catalog.rolePassword(m.site, m.Name, m.release)}
 	return v, v.look(ctx)
 }
 
@@ -71,7 +86,7 @@ func (d *databases) planned(ctx context.Context, set change.Set, c *pgcatalog.Ca
 
 // versioned is a task on a store with a view for each release.
 func (d *databases) versioned(ctx context.Context, task noon.DataTask, m migrated, left *migrated, progress func(string)) error {
-	v, err := d.versioning(ctx, m)
+	v, err := d.versioning(ctx, m, task.Epoch)
 	if err != nil {
 		return err
 	}

@@ -14,15 +14,19 @@ import (
 )
 
 // lintVersioned looks at the operations that are raw SQL: what is declared the
-// engine carries out without blocking anybody, or refuses itself.
+// engine carries out without blocking anybody, or refuses itself. The grammar is
+// PostgreSQL's.
 func (d *databases) lintVersioned(ctx context.Context, m migrated, before *migrated) ([]noon.Hazard, error) {
+	if ofMySQL(m.Kind) {
+		return nil, nil
+	}
 	all, err := m.changes(m.names()...)
 	if err != nil || !slices.ContainsFunc(all.Operations, func(op change.Operation) bool { return op.SQL != nil }) {
 		return nil, err
 	}
 	look, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
-	v, err := d.versioning(look, m)
+	v, err := d.versioning(look, m, 0)
 	if err != nil {
 		return nil, err
 	}
