@@ -45,7 +45,7 @@ func (m migrated) changes(names ...string) (change.Set, error) {
 // checkVersioned looks whether the operations of a store can be carried out
 // where it is.
 func (d *databases) checkVersioned(ctx context.Context, m migrated) error {
-	v, err := d.versioning(ctx, m)
+	v, err := d.versioning(ctx, m, 0)
 	if err != nil {
 		return err
 	}
@@ -53,12 +53,13 @@ func (d *databases) checkVersioned(ctx context.Context, m migrated) error {
 	return err
 }
 
-// versioning reads how far a versioned store is.
-func (d *databases) versioning(ctx context.Context, m migrated) (*versioning, error) {
+// versioning reads how far a versioned store is, for a controller of an epoch;
+// 0 for one that changes nothing.
+func (d *databases) versioning(ctx context.Context, m migrated, epoch int64) (*versioning, error) {
 	if ofMySQL(m.Kind) {
-		return d.versioningMariaDB(ctx, m)
+		return d.versioningMariaDB(ctx, m, epoch)
 	}
-	engine, err := postgres.Open(ctx, postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Role: m.Role, Wait: true, Log: d.log, Fault: d.faults})
+	engine, err := postgres.Open(ctx, postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Role: m.Role, Wait: true, Epoch: epoch, Log: d.log, Fault: d.faults})
 	if err != nil {
 		return nil, err
 	}
@@ -67,8 +68,8 @@ func (d *databases) versioning(ctx context.Context, m migrated) (*versioning, er
 }
 
 // versioningMariaDB does that on MariaDB and MySQL.
-func (d *databases) versioningMariaDB(ctx context.Context, m migrated) (*versioning, error) {
-	engine, err := mariadb.Open(ctx, mariadb.Config{URL: m.address, App: prefix(m.site, m.Name), User: m.Role, Wait: true, Log: d.log, Fault: d.faults})
+func (d *databases) versioningMariaDB(ctx context.Context, m migrated, epoch int64) (*versioning, error) {
+	engine, err := mariadb.Open(ctx, mariadb.Config{URL: m.address, App: prefix(m.site, m.Name), User: m.Role, Wait: true, Epoch: epoch, Log: d.log, Fault: d.faults})
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +79,7 @@ func (d *databases) versioningMariaDB(ctx context.Context, m migrated) (*version
 
 // versioned is a task on a store with a view for each release.
 func (d *databases) versioned(ctx context.Context, task noon.DataTask, m migrated, left *migrated, progress func(string)) error {
-	v, err := d.versioning(ctx, m)
+	v, err := d.versioning(ctx, m, task.Epoch)
 	if err != nil {
 		return err
 	}
