@@ -8,7 +8,9 @@ import (
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/database/change"
+	"github.com/noon-deploy/noon/internal/database/grammar"
 	"github.com/noon-deploy/noon/internal/database/mariadb"
+	"github.com/noon-deploy/noon/internal/database/pgcatalog"
 	"github.com/noon-deploy/noon/internal/database/postgres"
 )
 
@@ -59,7 +61,7 @@ func (d *databases) versioning(ctx context.Context, m migrated, epoch int64) (*v
 	if ofMySQL(m.Kind) {
 		return d.versioningMariaDB(ctx, m, epoch)
 	}
-	engine, err := postgres.Open(ctx, postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Role: m.Role, Wait: true, Epoch: epoch, Log: d.log, Fault: d.faults})
+	engine, err := postgres.Open(ctx, postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Role: m.Role, Wait: true, Epoch: epoch, Make: d.planned, Log: d.log, Fault: d.faults})
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +77,11 @@ func (d *databases) versioningMariaDB(ctx context.Context, m migrated, epoch int
 	}
 	v := &versioning{engine: mariadbSchema{engine}, store: m, password: d.catalog.rolePassword(m.site, m.Name, m.release)}
 	return v, v.look(ctx)
+}
+
+// planned plans a change in another process, which has the memory for it.
+func (d *databases) planned(ctx context.Context, set change.Set, c *pgcatalog.Catalog, to postgres.Target) (postgres.Plan, error) {
+	return d.grammar.Plan(ctx, grammar.Change{Set: set, Catalog: c, Target: to})
 }
 
 // versioned is a task on a store with a view for each release.

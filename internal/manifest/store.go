@@ -25,13 +25,15 @@ func storeRule() rule[noon.Store] {
 			"Command that brings the store to what the release needs, run while the release before serves."),
 		key("migrations", fileRule("path", "migrations", false), func(s *noon.Store) *string { return &s.Migrations },
 			"Directory with files that noon applies itself: SQL of a shared store, declared operations of a versioned one. Instead of migrate."),
+		key("lint", lintRule(), func(s *noon.Store) *noon.Lint { return &s.Lint },
+			"What is made of the hazards of the migrations, such as a lock that keeps users waiting."),
 		key("compatible", boolRule(), func(s *noon.Store) *bool { return &s.Compatible },
 			"Declares that the release before works with the migrated store.").or("false"),
 		key("quiet", boolRule(), func(s *noon.Store) *bool { return &s.Quiet },
 			"Suspends scheduled jobs while the store is migrated, and waits for those that run to end.").or("false"),
 		key("changes", list("list of paths", fileRule("path", "migrations", true), unique[string]), func(s *noon.Store) *[]string { return &s.Changes },
 			"Files whose content decides whether migrate has work. Without it migrate always runs."),
-	}, checkStore)
+	}, checkStore, checkLint)
 }
 
 // checkStore: the keys of a store fit each other.
