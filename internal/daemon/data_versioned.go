@@ -59,7 +59,7 @@ func (d *databases) checkVersioned(ctx context.Context, m migrated) error {
 // 0 for one that changes nothing.
 func (d *databases) versioning(ctx context.Context, m migrated, epoch int64) (*versioning, error) {
 	if ofMySQL(m.Kind) {
-		return d.versioningMariaDB(ctx, m)
+		return d.versioningMariaDB(ctx, m, epoch)
 	}
 	engine, err := postgres.Open(ctx, postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Role: m.Role, Wait: true, Epoch: epoch, Make: d.planned, Log: d.log, Fault: d.faults})
 	if err != nil {
@@ -70,8 +70,8 @@ func (d *databases) versioning(ctx context.Context, m migrated, epoch int64) (*v
 }
 
 // versioningMariaDB does that on MariaDB and MySQL.
-func (d *databases) versioningMariaDB(ctx context.Context, m migrated) (*versioning, error) {
-	engine, err := mariadb.Open(ctx, mariadb.Config{URL: m.address, App: prefix(m.site, m.Name), User: m.Role, Wait: true, Log: d.log, Fault: d.faults})
+func (d *databases) versioningMariaDB(ctx context.Context, m migrated, epoch int64) (*versioning, error) {
+	engine, err := mariadb.Open(ctx, mariadb.Config{URL: m.address, App: prefix(m.site, m.Name), User: m.Role, Wait: true, Epoch: epoch, Log: d.log, Fault: d.faults})
 	if err != nil {
 		return nil, err
 	}

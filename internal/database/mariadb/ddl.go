@@ -81,10 +81,13 @@ func (r *run) insist(ctx context.Context, phase Phase, s Stage, text func(left [
 	until := time.Now().Add(r.e.c.LockBudget)
 	for try := 1; ; try++ {
 		steps, err := r.left(ctx, s) // each time: a try that was ended may have been done
-		if err != nil || len(steps) == 0 {
-			return err
+		if err == nil && len(steps) == 0 {
+			return nil
 		}
-		blockers, err := r.attempt(ctx, s, text(steps))
+		var blockers []Blocker
+		if err == nil { // else it may be the end of the try before that came late
+			blockers, err = r.attempt(ctx, s, text(steps))
+		}
 		if !busy(err) {
 			return err
 		}

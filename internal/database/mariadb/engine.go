@@ -32,6 +32,7 @@ type Config struct {
 	Batch       int           // most rows of one of its transactions: 2000
 	BatchTime   time.Duration // that one of them shall take at most: 50 ms
 	Wait        bool          // wait for another engine's end instead of refusing
+	Epoch       int64         // of the controller that asks; who has seen a newer one refuses. 0: nobody's
 
 	Log   *slog.Logger  // nil: none
 	Fault *fault.Points // nil: none

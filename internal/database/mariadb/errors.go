@@ -23,6 +23,7 @@ func code(err error) uint16 {
 
 // Numbers of errors, of the manual's list.
 const (
+	noSuchThread    = 1094
 	lockWaitTimeout = 1205
 	deadlock        = 1213
 	interrupted     = 1317

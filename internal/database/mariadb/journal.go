@@ -15,6 +15,7 @@ func journal() []string {
 	return []string{
 		"CREATE TABLE IF NOT EXISTS noon_version (app VARCHAR(30) NOT NULL, version INT NOT NULL, state VARCHAR(20) NOT NULL, plan LONGTEXT NOT NULL, changed TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, PRIMARY KEY (app, version)" + end,
 		"CREATE TABLE IF NOT EXISTS noon_stage (app VARCHAR(30) NOT NULL, version INT NOT NULL, phase VARCHAR(20) NOT NULL, name VARCHAR(200) NOT NULL, state VARCHAR(20) NOT NULL, at LONGTEXT NOT NULL, filled BIGINT NOT NULL DEFAULT 0, changed TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, PRIMARY KEY (app, version, phase, name)" + end,
+		"CREATE TABLE IF NOT EXISTS noon_epoch (app VARCHAR(30) NOT NULL PRIMARY KEY, epoch BIGINT NOT NULL" + end,
 		"CREATE TABLE IF NOT EXISTS noon_role (name VARCHAR(80) NOT NULL PRIMARY KEY, app VARCHAR(30) NOT NULL, `release` VARCHAR(80) NOT NULL, version INT NOT NULL" + end,
 	}
 }
@@ -43,7 +44,7 @@ type session interface {
 }
 
 // ensureJournal makes the journal's tables if they are not there.
-func (e *Engine) ensureJournal(ctx context.Context, s session) error {
+func (e *Engine) ensureJournal(ctx context.Context, s *sql.Conn) error {
 	for _, text := range journal() {
 		if _, err := s.ExecContext(ctx, text); err != nil {
 			return explain("make noon's own tables", e.database, err)

@@ -79,15 +79,11 @@ func (e *Engine) locked(ctx context.Context) (*sql.DB, *sql.Conn, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, need := range []func(context.Context, *sql.Conn) error{e.lock, e.writable, e.allowed} {
+	for _, need := range []func(context.Context, *sql.Conn) error{e.lock, e.writable, e.allowed, e.ensureJournal, e.fence} {
 		if err := need(ctx, conn); err != nil {
 			hangUp(db, conn)
 			return nil, nil, err
 		}
-	}
-	if err := e.ensureJournal(ctx, conn); err != nil {
-		hangUp(db, conn)
-		return nil, nil, err
 	}
 	return db, conn, nil
 }

@@ -130,6 +130,51 @@ func TestBlocked(t *testing.T) {
 	}
 }
 
+// A controller that another has taken over from changes nothing, and what it has
+// under way is ended.
+func TestEpochs(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, people)
+	p := s.plan(t, renewal)
+	db, err := pool(s.old())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }() // its transaction has ended
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.ExecContext(t.Context(), "UPDATE users SET own = 1"); err != nil {
+		t.Fatal(err)
+	}
+	before, after := s.open(t, mariadb.Config{Epoch: 1, Wait: true}), s.open(t, mariadb.Config{Epoch: 2, Wait: true})
+	tries, ended := make(chan struct{}, 10000), make(chan error, 1)
+	go func() {
+		ended <- before.Reach(t.Context(), mariadb.Order{Plan: &p, Phase: mariadb.Expanded}, func(p mariadb.Progress) {
+			if p.Try > 1 {
+				tries <- struct{}{}
+			}
+		})
+	}()
+	<-tries
+	if _, err := after.Role(t.Context(), "r1", 0, password); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err == nil || noon.HintOf(err) == "" {
+		t.Errorf("what was under way ended with %v", err)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Error(err)
+	}
+	if err := before.Reach(t.Context(), mariadb.Order{Plan: &p, Phase: mariadb.Expanded}, nil); noon.KindOf(err) != noon.Stale || noon.HintOf(err) == "" {
+		t.Errorf("the controller before: %v", err)
+	}
+	if err := after.Reach(t.Context(), mariadb.Order{Version: p.To, Phase: mariadb.Expanded}, nil); err != nil {
+		t.Error(err)
+	}
+}
+
 // Sessions of the release that would be cut off hold up what cuts them off.
 func TestSessions(t *testing.T) {
 	t.Parallel()

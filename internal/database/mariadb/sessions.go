@@ -58,6 +58,9 @@ func (e *Engine) lock(ctx context.Context, conn *sql.Conn) error {
 		if got.Bool {
 			return nil
 		}
+		if err := e.overtake(ctx, conn, name); err != nil {
+			return explain("take the lock on the schema", e.c.App, err)
+		}
 		if !pause(ctx, 50*time.Millisecond) {
 			return explain("take the lock on the schema", e.c.App, ctx.Err())
 		}
