@@ -31,6 +31,7 @@ type schemaStatus struct {
 // schemaVersion is one version of a schema.
 type schemaVersion struct {
 	number   int
+	expanded bool // it has been served, at least beside the one before
 	complete bool // the form before is gone
 	files    []change.Source
 }

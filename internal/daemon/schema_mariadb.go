@@ -15,7 +15,9 @@ func (e mariadbSchema) Status(ctx context.Context) (schemaStatus, error) {
 	is, err := e.Engine.Status(ctx)
 	var s schemaStatus
 	for _, v := range is.Versions {
-		s.versions = append(s.versions, schemaVersion{number: v.Number, complete: v.State == mariadb.StateContracted, files: v.Plan.Set.Files})
+		s.versions = append(s.versions, schemaVersion{
+			number: v.Number, expanded: v.State != mariadb.StateExpanding && v.State != mariadb.StateWithdrawing, complete: v.State == mariadb.StateContracted, files: v.Plan.Set.Files,
+		})
 	}
 	for _, r := range is.Roles {
 		s.releases = append(s.releases, r.Release)

@@ -15,7 +15,9 @@ func (e postgresSchema) Status(ctx context.Context) (schemaStatus, error) {
 	is, err := e.Engine.Status(ctx)
 	var s schemaStatus
 	for _, v := range is.Versions {
-		s.versions = append(s.versions, schemaVersion{number: v.Number, complete: v.State == postgres.StateContracted, files: v.Plan.Set.Files})
+		s.versions = append(s.versions, schemaVersion{
+			number: v.Number, expanded: v.State != postgres.StateExpanding, complete: v.State == postgres.StateContracted, files: v.Plan.Set.Files,
+		})
 	}
 	for _, r := range is.Roles {
 		s.releases = append(s.releases, r.Release)

@@ -134,17 +134,13 @@ func (v *versioning) alone(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	active := v.active()
-	switch {
-	case active != nil && slices.Equal(names(*active), files):
-		err = v.reach(ctx, schemaOrder{version: active.number, phase: schemaContracted})
-	case active != nil:
-		err = v.reach(ctx, schemaOrder{version: active.number, phase: schemaWithdrawn, acceptLoss: v.lossy})
-	case v.left == nil:
-		err = v.first(ctx, files)
-	}
-	if err != nil {
+	if files, err = v.settle(ctx, files); err != nil {
 		return err
+	}
+	if v.left == nil {
+		if err := v.first(ctx, files); err != nil {
+			return err
+		}
 	}
 	if err := v.look(ctx); err != nil {
 		return err
@@ -153,6 +149,30 @@ func (v *versioning) alone(ctx context.Context) error {
 		return err
 	}
 	return v.dismiss(ctx)
+}
+
+// settle ends what is under way, or what a crash has left of what was ended,
+// and gives the files that are still to come.
+func (v *versioning) settle(ctx context.Context, files []string) ([]string, error) {
+	active := v.active()
+	if active == nil {
+		if number := v.inForce(); number > 0 {
+			return files, v.reach(ctx, schemaOrder{version: number, phase: schemaContracted})
+		}
+		return files, nil
+	}
+	n := len(active.files)
+	whole := slices.Equal(names(*active), files)
+	if !whole && (v.left != nil || n > len(files) || !slices.Equal(names(*active), files[:n])) {
+		return files, v.reach(ctx, schemaOrder{version: active.number, phase: schemaWithdrawn, acceptLoss: v.lossy})
+	}
+	if !active.expanded { // a first deployment has ended in the middle of it
+		if err := v.reach(ctx, schemaOrder{version: active.number, phase: schemaExpanded}); err != nil {
+			return nil, err
+		}
+	}
+	unused := !whole || !active.expanded
+	return files[n:], v.reach(ctx, schemaOrder{version: active.number, phase: schemaContracted, unchecked: unused})
 }
 
 // look reads what the database's own journal says.

@@ -155,6 +155,41 @@ func TestVersionedStore(t *testing.T) {
 
 // TestVersionedStoreWithAnOwnRole: noon connects as a role of its own, the
 // tables are the app's.
+// TestFirstDeploymentGoesOn: a first deployment that was killed in one of its
+// files brings all of them when it is gone on with.
+func TestFirstDeploymentGoesOn(t *testing.T) {
+	t.Parallel()
+	for name, crash := range map[string]string{
+		"half expanded": "update noon.version set state = 'expanding'",
+		"expanded":      "select 1",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShopDB(t)
+			s.files["0001_init.yaml"] = `operations:
+- create_table: {name: orders, columns: [{name: id, type: bigint, pk: true}, {name: customer, type: text, nullable: false}]}`
+			s.files["0002_index.yaml"] = `operations:
+- create_index: {name: orders_customer, table: orders, columns: [customer]}`
+			r1 := s.release(1)
+			v, err := s.d.versioning(t.Context(), *r1, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v.progress = func(string) {}
+			if _, err := v.expand(t.Context(), "0001_init.yaml"); err != nil {
+				t.Fatal(err)
+			}
+			s.exec(s.super, crash)
+			s.must(noon.DataAlone, r1, nil)
+			s.says(r1, "insert into orders values (1, 'Ada Lovelace'); select customer from orders", "Ada Lovelace")
+			if got, err := s.try(s.super, "select count(*) from pg_indexes where indexname = 'orders_customer'"); err != nil || got != "1" {
+				t.Errorf("%s indexes, %v", got, err)
+			}
+			s.must(noon.DataAlone, r1, nil) // again
+		})
+	}
+}
+
 func TestVersionedStoreWithAnOwnRole(t *testing.T) {
 	t.Parallel()
 	s := newShopDB(t)
