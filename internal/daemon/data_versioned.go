@@ -54,11 +54,16 @@ func (d *databases) checkVersioned(ctx context.Context, m migrated) error {
 
 // versioning reads how far a versioned store is.
 func (d *databases) versioning(ctx context.Context, m migrated) (*versioning, error) {
-	engine, err := postgres.Open(ctx, postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Role: m.Role, Wait: true, Log: d.log, Fault: d.faults})
+	config := postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Role: m.Role, Wait: true, Log: d.log, Fault: d.faults}
+	password := d.catalog.rolePassword(m.site, m.Name, m.release)
+	if m.copied != nil {
+		config.Trace, password = m.copied.Trace, m.copied.password
+	}
+	engine, err := postgres.Open(ctx, config)
 	if err != nil {
 		return nil, err
 	}
-	v := &versioning{engine: engine, store: m, password: d.catalog.rolePassword(m.site, m.Name, m.release)}
+	v := &versioning{engine: engine, store: m, password: password}
 	return v, v.look(ctx)
 }
 

@@ -126,6 +126,9 @@ func (d *desk) Plan(ctx context.Context, dep noon.Deployment) (noon.Plan, error)
 	if err := d.migrations(ctx, dep, newest, &in); err != nil {
 		return noon.Plan{}, err
 	}
+	if in.Rehearsed, err = d.rehearsed(ctx, dep.Site, dep.Plan.To.Release); err != nil {
+		return noon.Plan{}, err
+	}
 	return planner.Plan(in)
 }
 
