@@ -100,7 +100,7 @@ func (m *machine) noLitter(live map[string]bool) error {
 	for i := range sockets {
 		sockets[i] = filepath.Base(sockets[i])
 	}
-	if want := []string{"api.sock", "host.sock", "proxy.sock", "sockets.sock"}; !slices.Equal(sockets, want) {
+	if want := []string{"api.sock", "certs.sock", "host.sock", "proxy.sock", "sockets.sock"}; !slices.Equal(sockets, want) {
 		return fmt.Errorf("sockets are %q, want %q", sockets, want)
 	}
 	entries, err := os.ReadDir(filepath.Join(m.data, "host", "run"))

@@ -40,6 +40,7 @@ type machine struct {
 	args    []string
 	api     *api.Client
 	address string       // where users go
+	secure  string       // where they go over TLS, if anywhere
 	unmount func() error // of a file system of its own; nil: it has none
 
 	mu         sync.Mutex
@@ -194,7 +195,7 @@ func (m *machine) awaitUp(c *controller) {
 		if err != nil {
 			return err
 		}
-		m.address = h.Addresses[0]
+		m.address, m.secure = h.Addresses[0], h.Addresses[len(h.Addresses)-1]
 		return nil
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/noon-deploy/noon/internal/host"
 	"github.com/noon-deploy/noon/internal/host/process"
 	"github.com/noon-deploy/noon/internal/proxy"
+	"github.com/noon-deploy/noon/internal/proxy/cert/sharing"
 	"github.com/noon-deploy/noon/internal/release"
 )
 
@@ -27,10 +28,12 @@ func Proxy(ctx context.Context, opts Options) (err error) {
 	if access != nil {
 		defer func() { err = errors.Join(err, access.Close()) }()
 	}
+	certificates := sharing.NewClient(opts.Paths.CertificateSocket())
+	defer certificates.Close()
 	p, err := proxy.Open(proxy.Config{
 		Dir: opts.Paths.ProxyDir(), Listen: opts.Listen, Control: opts.Paths.ProxySocket(),
 		Log: opts.Log, Faults: opts.Faults, Version: opts.Version, Inherited: inherited,
-		Holder: opts.Paths.HolderSocket(), Access: access,
+		Holder: opts.Paths.HolderSocket(), Access: access, Certificates: certificates,
 	})
 	if err != nil {
 		return err

@@ -60,6 +60,10 @@ func (p Paths) HostSocket() string { return filepath.Join(p.RunDir(), "host.sock
 // ProxySocket is where the proxy is told its routing.
 func (p Paths) ProxySocket() string { return filepath.Join(p.RunDir(), "proxy.sock") }
 
+// CertificateSocket is where the controller offers its ledger to proxies as the
+// place of their certificates.
+func (p Paths) CertificateSocket() string { return filepath.Join(p.RunDir(), "certs.sock") }
+
 // HolderSocket is where the holder of the proxy's sockets is spoken to.
 func (p Paths) HolderSocket() string { return filepath.Join(p.RunDir(), "sockets.sock") }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/api"
 	"github.com/noon-deploy/noon/internal/fault"
+	"github.com/noon-deploy/noon/internal/proxy/cert/sharing"
 	"github.com/noon-deploy/noon/internal/schedule"
 	"github.com/noon-deploy/noon/internal/walk"
 )
@@ -110,17 +111,9 @@ func (c *Controller) serve(ctx context.Context) (string, error) {
 			cancel()
 		})
 	}
-	listener, err := listenUnix(ctx, c.opts.Paths.APISocket())
+	faces, err := c.listen(ctx)
 	if err != nil {
 		return "", err
-	}
-	handler, err := api.NewHandler(c.routes())
-	if err != nil {
-		return "", err
-	}
-	metrics, err := listenMetrics(ctx, c.opts.Metrics)
-	if err != nil {
-		return "", errors.Join(err, listener.Close())
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	keeping, stopKeeping := context.WithCancel(ctx)
@@ -142,9 +135,8 @@ func (c *Controller) serve(ctx context.Context) (string, error) {
 	keepers.Go(func() { c.opts.holderPart().keepHolder(keeping, c.setPart) })
 	keepers.Go(func() { c.opts.hostPart().keep(keeping, c.setPart) })
 	group.Go(func() error { return c.whenUp(ctx, group) })
-	group.Go(func() error { return serveHTTP(ctx, listener, handler) })
-	if metrics != nil {
-		group.Go(func() error { return serveHTTP(ctx, metrics, api.NewMetricsHandler(c.routes())) })
+	for _, f := range faces {
+		group.Go(func() error { return serveHTTP(ctx, f.listener, f.handler) })
 	}
 	err = group.Wait()
 	c.leaveParts()
@@ -152,6 +144,42 @@ func (c *Controller) serve(ctx context.Context) (string, error) {
 		return c.opts.Binary, errors.Join(err, c.stopParts(context.WithoutCancel(ctx), "host"))
 	}
 	return "", err
+}
+
+// face is one of the ways in which a controller is spoken to.
+type face struct {
+	listener net.Listener
+	handler  http.Handler
+}
+
+// listen binds everything that the controller answers on.
+func (c *Controller) listen(ctx context.Context) (faces []face, err error) {
+	defer func() {
+		if err != nil {
+			for _, f := range faces {
+				_ = f.listener.Close() // nobody was answered yet
+			}
+		}
+	}()
+	handler, err := api.NewHandler(c.routes())
+	if err != nil {
+		return nil, err
+	}
+	for path, h := range map[string]http.Handler{
+		c.opts.Paths.APISocket():         handler,
+		c.opts.Paths.CertificateSocket(): sharing.Handler(c.ledger.Certificates()),
+	} {
+		l, err := listenUnix(ctx, path)
+		if err != nil {
+			return faces, err
+		}
+		faces = append(faces, face{l, h})
+	}
+	metrics, err := listenMetrics(ctx, c.opts.Metrics)
+	if metrics != nil {
+		faces = append(faces, face{metrics, api.NewMetricsHandler(c.routes())})
+	}
+	return faces, err
 }
 
 // whenUp starts working once every part answers.

@@ -1,12 +1,17 @@
 package ledger_test
 
 import (
+	"errors"
+	"net"
+	"net/http"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/noon-deploy/noon/internal/ledger"
+	"github.com/noon-deploy/noon/internal/proxy/cert/sharing"
 	"github.com/noon-deploy/noon/internal/proxy/cert/storetest"
 )
 
@@ -17,6 +22,34 @@ func TestCertificatesAreAPlaceForProxies(t *testing.T) {
 		var passed atomic.Int64
 		l := fresh(t, ledger.WithClock(func() time.Time { return noon2026().Add(time.Duration(passed.Load())) }))
 		return l.Certificates(), func(d time.Duration) { passed.Add(int64(d)) }
+	})
+}
+
+// TestCertificatesAreSharedOverASocket: what holds of the ledger holds for a
+// proxy that reaches it.
+func TestCertificatesAreSharedOverASocket(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) (storetest.Place, func(time.Duration)) {
+		t.Helper()
+		var passed atomic.Int64
+		l := fresh(t, ledger.WithClock(func() time.Time { return noon2026().Add(time.Duration(passed.Load())) }))
+		dir, err := os.MkdirTemp("", "noon") //nolint:usetesting // a socket's path must be short
+		noErr(t, err)
+		socket, err := new(net.ListenConfig).Listen(t.Context(), "unix", filepath.Join(dir, "c.sock"))
+		noErr(t, err)
+		s := &http.Server{Handler: sharing.Handler(l.Certificates()), ReadHeaderTimeout: time.Minute}
+		done := make(chan error, 1)
+		go func() { done <- s.Serve(socket) }()
+		c := sharing.NewClient(socket.Addr().String())
+		t.Cleanup(func() {
+			c.Close()
+			noErr(t, s.Close())
+			if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+				t.Error(err)
+			}
+			noErr(t, os.RemoveAll(dir))
+		})
+		return c, func(d time.Duration) { passed.Add(int64(d)) }
 	})
 }
 

@@ -210,6 +210,48 @@ func TestFarewell(t *testing.T) {
 	}
 }
 
+// TestIdleFarewell: a connection on which there is nothing for too long is left
+// in two steps too; one request that takes longer is none of that.
+func TestIdleFarewell(t *testing.T) {
+	t.Parallel()
+	const idle = 200 * time.Millisecond
+	release := make(chan struct{})
+	dir := shortDir(t)
+	address := freeAddress(t, dir)
+	r, _ := startChildOn(t, dir, proxy.Limits{Idle: idle}, []string{address})
+	mustRoute(t, r, routing(1, 1, backend(t, func(w http.ResponseWriter, _ *http.Request) {
+		<-release
+		_, _ = fmt.Fprint(w, "end")
+	})))
+	busy, never := dialH2(t, address, nil), dialH2(t, address, nil)
+	long, err := busy.get("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "who asks nothing is told, and has its connection closed", func() bool {
+		select {
+		case <-never.done:
+			return true
+		default:
+			return false
+		}
+	})
+	if told := never.told(); len(told) == 0 || told[0] != 1<<31-1 {
+		t.Errorf("it is told %v", told)
+	}
+	if told := busy.told(); len(told) > 0 {
+		t.Errorf("it is told %v in its request", told)
+	}
+	close(release)
+	if a := long.wait(t); a.err != nil || a.body.String() != "end" {
+		t.Errorf("%q, %v", a.body.String(), a.err)
+	}
+	eventually(t, "it is told after that", func() bool { return len(busy.told()) > 0 })
+	if told := busy.told(); told[0] != 1<<31-1 {
+		t.Errorf("it is told %v", told)
+	}
+}
+
 func (u *h2user) told() []uint32 {
 	u.mu.Lock()
 	defer u.mu.Unlock()

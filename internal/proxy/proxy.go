@@ -35,6 +35,9 @@ type Config struct {
 	Holder    string     // socket of who holds the listeners, see sockets; "" if nobody does
 	Limits    Limits
 	Access    *meter.Log // nil: no access log
+	// Certificates is where several proxies keep accounts and certificates
+	// together; nil: in Dir alone.
+	Certificates cert.Shared
 }
 
 // Limits bound what the proxy waits for. Zero means the default.

@@ -19,7 +19,7 @@ import (
 // openCerts reads what is kept of certificates.
 func (p *Proxy) openCerts() error {
 	var err error
-	p.certs, err = cert.Open(cert.Config{Dir: filepath.Join(p.cfg.Dir, "tls"), Log: p.log, Ask: asker{p}})
+	p.certs, err = cert.Open(cert.Config{Dir: filepath.Join(p.cfg.Dir, "tls"), Log: p.log, Ask: asker{p}, Shared: p.cfg.Certificates})
 	if err == nil {
 		p.tls = p.certs.TLS()
 	}

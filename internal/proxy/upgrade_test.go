@@ -401,7 +401,7 @@ func TestUpgradeFails(t *testing.T) {
 		}
 		return path
 	}
-	r, _ := startChild(t, dir, proxy.Limits{Start: 500 * time.Millisecond})
+	r, _ := startChild(t, dir, proxy.Limits{Start: 5 * time.Second})
 	mustRoute(t, r, routing(1, 1, backend(t, says("r1"))))
 	before := pid(t, r)
 	for _, row := range []struct{ name, command, want string }{

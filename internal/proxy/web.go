@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"sync"
@@ -53,7 +54,9 @@ const (
 // newWeb makes the server; its connections are counted as all others.
 func (p *Proxy) newWeb() *http.Server {
 	s := &http.Server{
-		Handler: p, ReadHeaderTimeout: p.limits.Header, IdleTimeout: p.limits.Idle, MaxHeaderBytes: maxHeader,
+		// net/http drops what is on its way to it when the time is over: only those
+		// who have not answered when they were told to leave come to that.
+		Handler: p, ReadHeaderTimeout: p.limits.Header, IdleTimeout: 2 * p.limits.Idle, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug), Protocols: &http.Protocols{},
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: mostStreams, MaxReadFrameSize: largestFrame},
 	}
@@ -94,6 +97,9 @@ func (h *handOff) note(c *webConn) {
 		h.open = map[*webConn]struct{}{}
 	}
 	h.open[c] = struct{}{}
+	c.since.Store(c.user.proxy.sweeper.clock())
+	c.idle = time.AfterFunc(math.MaxInt64, c.leaveIfIdle)
+	c.idle.Reset(c.user.proxy.limits.Idle)
 	if h.leaving {
 		h.telling.Go(c.leave)
 	}
@@ -103,6 +109,7 @@ func (h *handOff) forget(c *webConn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.open, c)
+	c.idle.Stop()
 }
 
 // leave tells all connections to leave, those that are still to come too. It
@@ -146,6 +153,8 @@ type webConn struct {
 	user userConn // what is the same for all its streams
 
 	active atomic.Int64 // requests
+	since  atomic.Int64 // when the last one ended, by the sweeper's clock
+	idle   *time.Timer  // tells the user to leave
 	farewell
 }
 
@@ -162,6 +171,20 @@ func (p *Proxy) newWebConn(c net.Conn, peer net.Addr, head []byte, state *tls.Co
 	w.user.forwarded()
 	w.user.hash()
 	return w
+}
+
+// leaveIfIdle tells the user to leave if there was no request for as long as a
+// connection may have none, else looks again when that may be so.
+func (c *webConn) leaveIfIdle() {
+	left := c.user.proxy.limits.Idle
+	if c.active.Load() == 0 {
+		left -= time.Duration(c.user.proxy.sweeper.clock()-c.since.Load()) * time.Millisecond
+	}
+	if left <= 0 {
+		c.leave()
+		return
+	}
+	c.idle.Reset(left)
 }
 
 // webConnKey is where the context of a request has its *webConn.
@@ -215,6 +238,7 @@ func (c *webConn) leave() { c.begin(c.Conn) }
 
 // over notes the end of a request.
 func (c *webConn) over() {
+	c.since.Store(c.user.proxy.sweeper.clock())
 	if c.active.Add(-1) == 0 {
 		c.endIfIdle()
 	}

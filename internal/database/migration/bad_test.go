@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
+	"os/user"
 	"strings"
 	"sync"
 	"testing"
@@ -149,6 +151,79 @@ func TestDiskFull(t *testing.T) {
 	w.untouched(t)
 	if got, err := w.tryAsk(t.Context(), "SELECT count(*) FROM big"); err == nil {
 		t.Errorf("table big is there with %s rows", got)
+	}
+}
+
+// A server whose disk is full has changed nothing, and goes on when there is
+// room.
+func TestServersDiskFull(t *testing.T) {
+	t.Parallel()
+	for kind, fill := range map[string]string{
+		"postgres": "CREATE TABLE big (a text) TABLESPACE small;\nINSERT INTO big SELECT repeat('x', 1900) FROM generate_series(1, 20000);\n",
+		"mysql":    "CREATE TABLE big (a text) DATA DIRECTORY = '%s';\nINSERT INTO big SELECT repeat('x', 1900) FROM seq_1_to_20000;\n",
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			dir, grow := smallDisk(t)
+			w, _ := settled(t, kind)
+			if kind == "postgres" {
+				w.exec(t, "CREATE TABLESPACE small LOCATION '"+dir+"'")
+			} else {
+				fill = fmt.Sprintf(fill, dir)
+			}
+			t.Cleanup(func() { // the disk goes, the server stays
+				_, _ = w.app.ExecContext(context.WithoutCancel(t.Context()), "DROP TABLE big")
+				_, _ = w.app.ExecContext(context.WithoutCancel(t.Context()), "DROP TABLESPACE small")
+			})
+			set := w.set(t, append(shop()[:4], "0002_fill.sql", fill)...)
+			wantError(t, w.open(t, migration.Options{}).Reach(t.Context(), set, migration.Expanded, nil), noon.Failure, "", "disk is full")
+			w.untouched(t)
+			if got, err := w.tryAsk(t.Context(), "SELECT count(*) FROM big"); err == nil && got != "0" {
+				t.Errorf("%s rows of a statement that has failed are there", got)
+			}
+			grow()
+			if err := w.open(t, migration.Options{}).Reach(t.Context(), set, migration.Expanded, nil); err != nil {
+				t.Fatal(err)
+			}
+			if got := w.ask(t, "SELECT count(*) FROM big"); got != "20000" {
+				t.Errorf("there are %s rows", got)
+			}
+		})
+	}
+}
+
+// smallDisk is a directory of the servers with room for 24 MiB, until it grows.
+func smallDisk(t *testing.T) (dir string, grow func()) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("a small file system can only be mounted by root")
+	}
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dir, err = os.MkdirTemp("", "noon-disk"); err != nil { //nolint:usetesting // the server's account has to reach it
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // the same
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "mount", "-t", "tmpfs", "-o", "size=24m,mode=0700,uid="+nobody.Uid, "noon", dir).CombinedOutput(); err != nil {
+		t.Skipf("no small file system can be mounted: %v %s", err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.CommandContext(context.WithoutCancel(t.Context()), "umount", "--lazy", dir).CombinedOutput(); err != nil {
+			t.Errorf("%v %s", err, out)
+		}
+		if err := os.Remove(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir, func() {
+		t.Helper()
+		if out, err := exec.CommandContext(t.Context(), "mount", "-o", "remount,size=256m", dir).CombinedOutput(); err != nil {
+			t.Fatalf("%v %s", err, out)
+		}
 	}
 }
 

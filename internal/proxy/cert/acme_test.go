@@ -261,6 +261,9 @@ func TestSharedLater(t *testing.T) {
 		keys, err := shared.List(t.Context(), "certificates")
 		return err == nil && slices.ContainsFunc(keys, func(k string) bool { return strings.HasSuffix(k, ".pem") })
 	})
+	if n := p.orders.Load(); n != 1 {
+		t.Errorf("%d orders for one name: what there was is not taken", n)
+	}
 }
 
 // app answers questions about names.

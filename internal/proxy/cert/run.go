@@ -89,14 +89,16 @@ func (s *Store) Run(ctx context.Context) error {
 	look, turn := time.NewTicker(s.cfg.Look), time.NewTicker(ticketLook)
 	defer look.Stop()
 	defer turn.Stop()
-	if s.store != s.local {
-		loops.Go(func() { s.hand(ctx) })
-	}
+	handed := make(chan struct{})
+	loops.Go(func() { s.handAll(ctx, handed) })
+	var changed <-chan struct{} // nil: what this proxy has already must not be obtained again
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.changed:
+		case <-handed:
+			handed, changed = nil, s.changed
+		case <-changed:
 			s.begin(ctx, &loops, workers)
 		case <-look.C:
 			s.look()
@@ -263,35 +265,62 @@ func (s *Store) stapleAll(ctx context.Context) {
 	}
 }
 
-// hand gives what was obtained while there was one proxy to the others, once.
-func (s *Store) hand(ctx context.Context) {
-	const done = "handed-over"
-	if _, err := s.local.Load(ctx, done); err == nil {
+// handAll gives what was obtained while there was one proxy to the others, once,
+// and closes handed when that is done.
+func (s *Store) handAll(ctx context.Context, handed chan<- struct{}) {
+	if s.store == s.local {
+		close(handed)
 		return
 	}
-	keys, err := s.local.Shared.List(ctx, "")
-	for _, key := range keys {
-		if err != nil {
-			break
+	wait := time.NewTimer(0)
+	defer wait.Stop()
+	told := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wait.C:
 		}
+		err := s.hand(ctx)
+		if err == nil {
+			close(handed)
+			return
+		}
+		if !told && ctx.Err() == nil {
+			told = true
+			s.log.WarnContext(ctx, "certificates are not shared yet, and none is obtained until they are", "err", err, "again_after", s.cfg.Look)
+		}
+		wait.Reset(s.cfg.Look)
+	}
+}
+
+func (s *Store) hand(ctx context.Context) error {
+	const done = "handed-over"
+	if _, err := s.local.Load(ctx, done); err == nil {
+		return nil
+	}
+	keys, err := s.local.Shared.List(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
 		if !strings.HasPrefix(key, "certificates/") && !strings.HasPrefix(key, "accounts/") && key != internalRoot {
 			continue
 		}
-		if _, _, lerr := s.store.Shared.Load(ctx, key); !errors.Is(lerr, fs.ErrNotExist) {
-			err = lerr
-			continue
+		if _, _, err := s.store.Shared.Load(ctx, key); err == nil {
+			continue // somebody was faster
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
-		var data []byte
-		if data, _, err = s.local.Shared.Load(ctx, key); err == nil {
-			err = s.store.Shared.Store(ctx, key, data)
+		data, _, err := s.local.Shared.Load(ctx, key)
+		if err != nil {
+			return err
+		}
+		if err := s.store.Shared.Store(ctx, key, data); err != nil {
+			return err
 		}
 	}
-	if err == nil {
-		err = s.local.Store(ctx, done, nil)
-	}
-	if err != nil && ctx.Err() == nil {
-		s.log.WarnContext(ctx, "certificates are not shared yet, it is tried again at the next start", "err", err)
-	}
+	return s.local.Store(ctx, done, nil)
 }
 
 // configOf tells certmagic how a certificate is renewed.
