@@ -124,7 +124,8 @@ func (c *Controller) rehearse(ctx context.Context, r rehearsed) {
 	c.mu.Unlock()
 	defer c.rehearsed(r.Site)
 	var verdict error
-	order, err := c.desk.data.rehearsal(working, r, func(doing string) { c.doing(r.Site, doing) })
+	order := c.desk.data.rehearsal(r, func(doing string) { c.doing(r.Site, doing) })
+	err := c.desk.data.outside(working, r, &order)
 	if err == nil {
 		r.Report, verdict, err = rehearsal.Run(working, order)
 	}

@@ -39,12 +39,9 @@ type rehearsed struct {
 
 // rehearsal takes a copy of a store through the phases that a deployment takes
 // the store through, by the same steps.
-func (d *databases) rehearsal(ctx context.Context, r rehearsed, tell func(string)) (rehearsal.Order, error) {
+func (d *databases) rehearsal(r rehearsed, tell func(string)) rehearsal.Order {
 	o := rehearsal.Order{
 		Rehearsing: r.m.Rehearsal, Address: r.m.address, Owner: prefix(r.Site, r.Store), Keep: r.keep, Tell: tell, Log: d.log,
-	}
-	if err := d.outside(ctx, r, &o); err != nil {
-		return o, err
 	}
 	for _, name := range r.m.names() {
 		if r.left == nil || r.left.files[name] == "" {
@@ -67,14 +64,14 @@ func (d *databases) rehearsal(ctx context.Context, r rehearsed, tell func(string
 		alone := step(noon.DataAlone, r.m, nil)
 		alone.Users = nil // there is no release yet that could be let in
 		o.Steps = []rehearsal.Step{alone}
-		return o, nil
+		return o
 	}
 	let, admit := step(noon.DataAdmitted, *r.left, nil), step(noon.DataAdmitted, r.m, r.left)
 	let.Quiet, admit.Quiet = true, true
 	both, alone := step(noon.DataBoth, r.m, r.left), step(noon.DataAlone, r.m, r.left)
 	both.Before, both.Users = true, usersOf(*r.left, password)
 	o.Steps = []rehearsal.Step{let, admit, both, alone}
-	return o, nil
+	return o
 }
 
 // usersOf gives the address with which a release connects to a copy.

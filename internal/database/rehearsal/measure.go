@@ -105,9 +105,7 @@ func (b *bench) steps(ctx context.Context) (verdict, err error) {
 			continue
 		}
 		b.Tell(string(s.Phase))
-		began := time.Now()
 		verdict, err := b.step(ctx, s)
-		b.report.Phases = append(b.report.Phases, noon.RehearsedPhase{Phase: s.Phase, Took: time.Since(began)})
 		switch {
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
@@ -151,7 +149,9 @@ func (b *bench) step(ctx context.Context, s Step) (verdict, err error) {
 	var trouble error
 	crowd.Go(func() { trouble = u.work(working, list) })
 	<-u.ready
+	began := time.Now()
 	verdict = s.Run(ctx, b.copy())
+	b.report.Phases = append(b.report.Phases, noon.RehearsedPhase{Phase: s.Phase, Took: time.Since(began)})
 	leave()
 	crowd.Wait()
 	b.watch.ended(verdict)

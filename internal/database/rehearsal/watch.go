@@ -148,6 +148,32 @@ func (w *watch) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.Trac
 	}
 }
 
+// TraceBatchStart is told by a connection before several statements that are
+// sent at once.
+func (w *watch) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
+	text := ""
+	if data.Batch.Len() > 0 {
+		text = data.Batch.QueuedQueries[0].SQL
+	}
+	return w.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: text})
+}
+
+// TraceBatchQuery is told of each of them. The time they take is the first
+// one's: the others are noon's record of it.
+func (w *watch) TraceBatchQuery(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchQueryData) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r, ok := ctx.Value(traced{}).(*running)
+	if ok && r.text == alike(squeezed(data.SQL)) && data.Err == nil {
+		w.statement(r.said).Rows += data.CommandTag.RowsAffected()
+	}
+}
+
+// TraceBatchEnd is told by a connection when all of them have ended.
+func (w *watch) TraceBatchEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchEndData) {
+	w.TraceQueryEnd(ctx, conn, pgx.TraceQueryEndData{Err: data.Err})
+}
+
 func (w *watch) isNew(s said) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -379,7 +405,7 @@ func (w *watch) statements(traced bool) []noon.RehearsedStatement {
 	for _, key := range w.order {
 		s := *w.all[key]
 		strong := slices.ContainsFunc(s.Locks, func(l noon.Locked) bool { return !weak(l) })
-		if traced && !strong && len(s.Rewrote) == 0 && s.Error == "" {
+		if traced && !strong && len(s.Rewrote) == 0 && s.Error == "" && (s.Rows == 0 || journal(s.Text)) {
 			continue
 		}
 		s.Locks = slices.DeleteFunc(s.Locks, weak)
@@ -389,6 +415,11 @@ func (w *watch) statements(traced bool) []noon.RehearsedStatement {
 		list = append(list, s)
 	}
 	return list
+}
+
+// journal reports whether a statement is noon's record of what it does.
+func journal(text string) bool {
+	return strings.Contains(text, " noon.") || strings.Contains(text, `"noon".`) || strings.Contains(text, "noon_migration")
 }
 
 // longestText is how much of a statement is reported, in bytes.
