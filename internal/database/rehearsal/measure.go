@@ -151,7 +151,7 @@ func (b *bench) step(ctx context.Context, s Step) (verdict, err error) {
 	<-u.ready
 	began := time.Now()
 	verdict = s.Run(ctx, b.copy())
-	b.report.Phases = append(b.report.Phases, noon.RehearsedPhase{Phase: s.Phase, Took: time.Since(began)})
+	b.report.Phases = append(b.report.Phases, noon.RehearsedPhase{Phase: s.Phase, Took: time.Since(began) - b.watch.looking()})
 	leave()
 	crowd.Wait()
 	b.watch.ended(verdict)

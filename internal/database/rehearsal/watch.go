@@ -30,7 +30,8 @@ type watch struct {
 	order   []said
 	open    map[uint32]*transaction // by process of the server
 	running map[uint32]*running
-	told    *running // of a server without a tracer
+	told    *running      // of a server without a tracer
+	spent   time.Duration // by looking, in this phase
 }
 
 // said is a statement of a phase.
@@ -43,6 +44,7 @@ type said struct {
 type transaction struct {
 	locks map[lock]held
 	files map[string]string // table → file, as it has them
+	spent time.Duration     // by looking
 }
 
 // lock is what a session can have of a relation.
@@ -51,6 +53,7 @@ type lock struct{ Relation, Mode string }
 // held tells since when, and because of which statement.
 type held struct {
 	since time.Time
+	spent time.Duration // by looking, until then
 	by    said
 }
 
@@ -70,7 +73,7 @@ func newWatch() *watch {
 func (w *watch) enter(phase noon.DataPhase, list []table) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.phase, w.tables, w.files = phase, nil, map[string]string{}
+	w.phase, w.tables, w.files, w.spent = phase, nil, map[string]string{}, 0
 	for _, t := range list {
 		w.tables = append(w.tables, t.Schema+"."+t.Name)
 		w.files[t.shown()] = t.File
@@ -125,6 +128,8 @@ func (w *watch) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.Trac
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	spent := time.Since(end)
+	w.spent += spent
 	delete(w.running, pid)
 	s := w.statement(r.said)
 	s.Times++
@@ -145,6 +150,8 @@ func (w *watch) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.Trac
 	w.within(w.open[pid], r, now)
 	if status == 'I' {
 		w.over(pid, end, data.CommandTag.String() != "ROLLBACK")
+	} else {
+		w.open[pid].spent += spent
 	}
 }
 
@@ -174,11 +181,28 @@ func (w *watch) TraceBatchEnd(ctx context.Context, conn *pgx.Conn, data pgx.Trac
 	w.TraceQueryEnd(ctx, conn, pgx.TraceQueryEndData{Err: data.Err})
 }
 
+// isNew reports whether a statement is worth a look.
 func (w *watch) isNew(s said) bool {
+	verb, _, _ := strings.Cut(s.text, " ")
+	if slices.Contains(harmless(), strings.ToUpper(strings.TrimRight(verb, ";"))) {
+		return false
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	seen := w.all[s]
 	return seen == nil || seen.Times < known
+}
+
+// harmless are the statements that lock no table of the app's against anybody.
+func harmless() []string {
+	return []string{"SELECT", "SET", "RESET", "SHOW", "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "GRANT", "DEALLOCATE"}
+}
+
+// looking is how long the phase has been held up by looking.
+func (w *watch) looking() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.spent
 }
 
 // statement is the record of a statement. w.mu is held.
@@ -194,7 +218,7 @@ func (w *watch) statement(s said) *noon.RehearsedStatement {
 func (w *watch) within(tx *transaction, r *running, now view) {
 	for _, l := range now.Locks {
 		if _, had := tx.locks[l]; !had {
-			tx.locks[l] = held{r.begun, r.said}
+			tx.locks[l] = held{r.begun, tx.spent, r.said}
 		}
 	}
 	for name, file := range now.Files {
@@ -218,7 +242,7 @@ func (w *watch) over(pid uint32, end time.Time, committed bool) {
 		w.files = tx.files
 	}
 	for l, h := range tx.locks {
-		add(w.statement(h.by), l, end.Sub(h.since), 0)
+		add(w.statement(h.by), l, end.Sub(h.since)-(tx.spent-h.spent), 0)
 	}
 }
 
