@@ -123,7 +123,11 @@ func (b *bench) steps(ctx context.Context) (verdict, err error) {
 }
 
 func (b *bench) copy() Copy {
-	return Copy{Address: b.address, Trace: b.watch, Says: b.watch.says}
+	c := Copy{Address: b.address, Trace: b.watch, Says: b.watch.says}
+	if b.dialect == sqltext.PostgreSQL { // the tracer sees more
+		c.Says = func(migration.Progress) {}
+	}
+	return c
 }
 
 // step runs a part of the change while users work.
@@ -157,7 +161,7 @@ func (b *bench) step(ctx context.Context, s Step) (verdict, err error) {
 	b.watch.ended(verdict)
 	b.heard(u)
 	if verdict != nil || ctx.Err() != nil {
-		return verdict, nil
+		return b.blamed(ctx, verdict), nil
 	}
 	if s.Before && trouble == nil {
 		b.report.Broken, trouble = u.still(ctx)

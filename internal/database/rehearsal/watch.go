@@ -32,6 +32,7 @@ type watch struct {
 	running map[uint32]*running
 	told    *running      // of a server without a tracer
 	spent   time.Duration // by looking, in this phase
+	failed  string        // the last statement that failed, as it was sent
 }
 
 // said is a statement of a phase.
@@ -60,6 +61,7 @@ type held struct {
 // running is a statement that has not ended.
 type running struct {
 	said
+	whole string // as it was sent
 	begun time.Time
 	seen  map[lock]bool
 	waits map[lock]time.Duration
@@ -109,7 +111,7 @@ type traced struct{}
 func (w *watch) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r := &running{said: said{w.phase, alike(squeezed(data.SQL))}, begun: time.Now(), seen: map[lock]bool{}, waits: map[lock]time.Duration{}}
+	r := &running{said: said{w.phase, alike(squeezed(data.SQL))}, begun: time.Now(), whole: data.SQL, seen: map[lock]bool{}, waits: map[lock]time.Duration{}}
 	w.running[conn.PgConn().PID()] = r
 	return context.WithValue(ctx, traced{}, r)
 }
@@ -139,7 +141,7 @@ func (w *watch) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.Trac
 		s.Rows += data.CommandTag.RowsAffected()
 	}
 	if data.Err != nil && ctx.Err() == nil {
-		s.Error = explained(data.Err).Error()
+		s.Error, w.failed = explained(data.Err).Error(), r.whole
 	}
 	for l := range r.seen {
 		add(s, l, end.Sub(r.begun), r.waits[l])
@@ -183,8 +185,7 @@ func (w *watch) TraceBatchEnd(ctx context.Context, conn *pgx.Conn, data pgx.Trac
 
 // isNew reports whether a statement is worth a look.
 func (w *watch) isNew(s said) bool {
-	verb, _, _ := strings.Cut(s.text, " ")
-	if slices.Contains(harmless(), strings.ToUpper(strings.TrimRight(verb, ";"))) {
+	if isHarmless(s.text) {
 		return false
 	}
 	w.mu.Lock()
@@ -196,6 +197,19 @@ func (w *watch) isNew(s said) bool {
 // harmless are the statements that lock no table of the app's against anybody.
 func harmless() []string {
 	return []string{"SELECT", "SET", "RESET", "SHOW", "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "GRANT", "DEALLOCATE"}
+}
+
+// failure is the last statement that failed, "" if none did.
+func (w *watch) failure() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.failed
+}
+
+// isHarmless reports whether a statement begins like one that is.
+func isHarmless(text string) bool {
+	verb, _, _ := strings.Cut(text, " ")
+	return slices.Contains(harmless(), strings.ToUpper(strings.TrimRight(verb, ";")))
 }
 
 // looking is how long the phase has been held up by looking.
@@ -429,6 +443,9 @@ func (w *watch) statements(traced bool) []noon.RehearsedStatement {
 	for _, key := range w.order {
 		s := *w.all[key]
 		strong := slices.ContainsFunc(s.Locks, func(l noon.Locked) bool { return !weak(l) })
+		if traced && isHarmless(s.Text) && s.Error == "" {
+			continue
+		}
 		if traced && !strong && len(s.Rewrote) == 0 && s.Error == "" && (s.Rows == 0 || journal(s.Text)) {
 			continue
 		}

@@ -2,7 +2,9 @@ package rehearsal_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -116,17 +118,19 @@ func (w *world) good() noon.RehearsalReport {
 // everything is all that production holds, and what other databases there are.
 func (w *world) everything() string {
 	w.t.Helper()
+	sum := sha256.Sum256([]byte(w.order.Owner))
+	mine := hex.EncodeToString(sum[:])[:10]
 	list := map[string][]string{
 		"postgres": {
 			"select coalesce(string_agg(format('%s.%s.%s %s %s', table_schema, table_name, column_name, data_type, column_default), '; ' order by table_schema, table_name, ordinal_position), '') from information_schema.columns where table_schema not in ('pg_catalog', 'information_schema')",
 			"select coalesce(string_agg(c::text, '; ' order by id), '') from customers c",
-			"select string_agg(datname, ' ' order by datname) from pg_database where datname like 'noon%'",
-			"select string_agg(rolname, ' ' order by rolname) from pg_roles",
+			"select string_agg(datname, ' ' order by datname) from pg_database where datname like '%" + mine + "%'",
+			"select string_agg(rolname, ' ' order by rolname) from pg_roles where rolname <> 'plain'",
 		},
 		"mysql": {
 			"SELECT group_concat(concat(table_name, '.', column_name, ' ', column_type) ORDER BY table_name, ordinal_position) FROM information_schema.columns WHERE table_schema = database()",
 			"SELECT md5(group_concat(concat_ws(',', id, name, mail, age) ORDER BY id)) FROM customers",
-			"SELECT group_concat(schema_name) FROM information_schema.schemata WHERE schema_name LIKE 'noon%'",
+			"SELECT group_concat(schema_name) FROM information_schema.schemata WHERE schema_name LIKE '%" + mine + "%'",
 		},
 		"sqlite": {
 			"SELECT group_concat(sql) FROM sqlite_master",
