@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,6 +19,10 @@ func TestMain(m *testing.M) {
 	if address := os.Getenv(childAddress); address != "" {
 		os.Exit(child(context.Background(), address))
 	}
+	if err := findTools(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
 	for _, s := range started() {
 		if err := s.Close(); err != nil {
@@ -30,6 +35,15 @@ func TestMain(m *testing.M) {
 		code = 1
 	}
 	os.Exit(code)
+}
+
+// findTools has programs found that scripts/servers has unpacked.
+func findTools() error {
+	unpacked, err := filepath.Abs(filepath.Join("..", "..", "..", ".cache", "servers", "usr", "bin"))
+	if err != nil {
+		return err
+	}
+	return os.Setenv("PATH", os.Getenv("PATH")+string(os.PathListSeparator)+unpacked)
 }
 
 // fleet is the servers that the tests of this package share.

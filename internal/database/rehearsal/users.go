@@ -245,11 +245,14 @@ func (u *users) work(ctx context.Context, list []table) error {
 	for range workers {
 		all.Go(func() { u.worker(ctx, queue) })
 	}
+	var begun sync.WaitGroup // the change is to meet them at work
 	for _, h := range u.habits {
 		if h.what == reading || h.what == writing {
-			all.Go(func() { u.victim(ctx, h) })
+			begun.Add(1)
+			all.Go(func() { u.victim(ctx, h, sync.OnceFunc(begun.Done)) })
 		}
 	}
+	begun.Wait()
 	close(u.ready)
 	all.Wait()
 	return nil
@@ -334,7 +337,8 @@ func (u *users) note(took time.Duration, h habit, err error) {
 }
 
 // victim does the same again and again, and notes the longest wait.
-func (u *users) victim(ctx context.Context, h habit) {
+func (u *users) victim(ctx context.Context, h habit, begun func()) {
+	defer begun()
 	conn, err := u.db.Conn(ctx)
 	if err != nil {
 		return // who watches has seen the server go, too
@@ -345,6 +349,7 @@ func (u *users) victim(ctx context.Context, h habit) {
 	for ctx.Err() == nil {
 		doing := u.watch.doing()
 		took, err := u.once(ctx, conn, h)
+		begun()
 		if err == nil {
 			tooks = append(tooks, took)
 		}
