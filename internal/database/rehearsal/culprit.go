@@ -51,7 +51,7 @@ func (b *bench) culprit(ctx context.Context, failed *pgconn.PgError) string {
 		return ""
 	}
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // what it did is to be forgotten
-	for _, t := range named(all, b.dialect, []string{text}) {
+	for _, t := range named(all, []string{text}) {
 		if len(t.Key) == 0 || failed.TableName != "" && failed.TableName != t.Name {
 			continue
 		}

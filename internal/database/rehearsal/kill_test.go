@@ -21,7 +21,7 @@ func child(ctx context.Context, address string) int {
 	_, _, err := rehearsal.Run(ctx, rehearsal.Order{
 		Address: address, Owner: os.Getenv(childAddress + "_OWNER"), Log: slog.New(slog.DiscardHandler),
 		Steps: []rehearsal.Step{{Phase: noon.DataBoth, Run: func(ctx context.Context, _ rehearsal.Copy) error {
-			fmt.Println("in the middle") // read by who kills
+			fmt.Fprintln(os.Stdout, "in the middle") // read by who kills
 			<-ctx.Done()
 			return ctx.Err()
 		}}},

@@ -63,7 +63,7 @@ func (b *bench) sizes(ctx context.Context, before bool) error {
 		for _, t := range all {
 			b.report.Copy.Rows += max(t.Rows, 0)
 		}
-		for _, t := range named(all, b.dialect, b.Texts) {
+		for _, t := range named(all, b.Texts) {
 			source, _ := find(b.source, t)
 			b.order = append(b.order, t.shown())
 			b.tables[t.shown()] = &noon.RehearsedTable{Name: t.shown(), Rows: t.Rows, Source: source.Rows, Before: t.Size}

@@ -90,6 +90,7 @@ func (c *postgresCopy) check(ctx context.Context) error {
 			return err
 		}
 		c.restore, err = tool("pg_restore", postgresTools, "postgresql-client")
+	case noon.CopyCommand: // is looked for when it is run
 	}
 	return err
 }
@@ -194,6 +195,7 @@ func (c *postgresCopy) make(ctx context.Context) (string, error) {
 		err = c.trouble("copy database", c.piped(ctx, source, address))
 	case noon.CopyCommand:
 		err = c.filled(ctx, address)
+	case noon.CopyTemplate: // the server has filled it
 	}
 	if err != nil {
 		return "", err

@@ -143,7 +143,7 @@ func booleans(text string) string {
 const mostTables = 6
 
 // named are the tables whose names occur in texts, the largest first.
-func named(all []table, d sqltext.Dialect, texts []string) []table {
+func named(all []table, texts []string) []table {
 	words := map[string]bool{}
 	for _, text := range texts {
 		for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return !isName(r) }) {
