@@ -44,7 +44,7 @@ func (m migrated) changes(names ...string) (change.Set, error) {
 // checkVersioned looks whether the operations of a store can be carried out
 // where it is.
 func (d *databases) checkVersioned(ctx context.Context, m migrated) error {
-	v, err := d.versioning(ctx, m)
+	v, err := d.versioning(ctx, m, 0)
 	if err != nil {
 		return err
 	}
@@ -52,9 +52,10 @@ func (d *databases) checkVersioned(ctx context.Context, m migrated) error {
 	return err
 }
 
-// versioning reads how far a versioned store is.
-func (d *databases) versioning(ctx context.Context, m migrated) (*versioning, error) {
-	config := postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Role: m.Role, Wait: true, Log: d.log, Fault: d.faults}
+// versioning reads how far a versioned store is, for a controller of an epoch;
+// 0 for one that changes nothing.
+func (d *databases) versioning(ctx context.Context, m migrated, epoch int64) (*versioning, error) {
+	config := postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Role: m.Role, Wait: true, Epoch: epoch, Log: d.log, Fault: d.faults}
 	password := d.catalog.rolePassword(m.site, m.Name, m.release)
 	if m.copied != nil {
 		config.Trace, password = m.copied.Trace, m.copied.password
@@ -69,7 +70,7 @@ func (d *databases) versioning(ctx context.Context, m migrated) (*versioning, er
 
 // versioned is a task on a store with a view for each release.
 func (d *databases) versioned(ctx context.Context, task noon.DataTask, m migrated, left *migrated, progress func(string)) error {
-	v, err := d.versioning(ctx, m)
+	v, err := d.versioning(ctx, m, task.Epoch)
 	if err != nil {
 		return err
 	}

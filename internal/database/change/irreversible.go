@@ -28,6 +28,9 @@ func (op Operation) irreversible() string {
 		return fmt.Sprintf("merge_columns %s.%s has no down for each column: what the new release writes there", op.MergeColumns.Table, op.MergeColumns.To.Name)
 	case op.SplitColumn != nil && op.SplitColumn.Down == "":
 		return fmt.Sprintf("split_column %s.%s has no down: what the new release writes there", op.SplitColumn.Table, op.SplitColumn.From)
+	case op.MoveColumn != nil:
+		f, t := op.MoveColumn.From, op.MoveColumn.To
+		return fmt.Sprintf("move_column %s.%s: where rows share a key all values but the one that goes to %s, and those of rows without one there", f.Table, f.Column, t.Table)
 	case op.AddEnumValue != nil:
 		return fmt.Sprintf("add_enum_value %s: a value can not be taken out of a type", op.AddEnumValue.Type)
 	case op.SQL != nil && op.SQL.Down == "":

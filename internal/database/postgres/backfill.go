@@ -160,6 +160,9 @@ func (f *filling) worker(ctx context.Context, slot int) error {
 		return err
 	}
 	defer hangUp(ctx, conn)
+	if err := f.e.fence(ctx, conn); err != nil {
+		return err
+	}
 	if err := f.prepare(ctx, conn); err != nil {
 		return err
 	}

@@ -31,21 +31,19 @@ const finalPrefix = "_noon_f"
 func (m *model) last() Stage {
 	s := Stage{Name: "contract", Kind: Together}
 	s.SQL = append(s.SQL, m.leave()...)
+	s.SQL = append(s.SQL, m.noTriggers()...)
 	for _, t := range m.tables {
 		if t.was == nil {
 			continue
 		}
 		name := qualified(m.Schema, t.phys)
 		n := len(s.SQL)
-		for i := range t.groups {
-			s.SQL = append(s.SQL, m.twin(t, i).drop()...)
-		}
 		if t.dropped {
 			s.SQL = append(s.SQL, "drop table "+name)
 		} else {
 			s.SQL = append(s.SQL, m.settle(t, name)...)
 		}
-		if len(s.SQL) > n {
+		if len(s.SQL) > n || t.watched() {
 			s.Locks = append(s.Locks, Lock{t.phys, exclusive})
 		}
 	}
@@ -187,11 +185,12 @@ func (m *model) withdraw(views []View) Stage {
 		s.SQL = append(s.SQL, "drop view if exists "+strings.Join(names, ", "))
 	}
 	s.SQL = append(s.SQL, "drop schema if exists "+quote(m.next()))
+	s.SQL = append(s.SQL, m.noTriggers()...)
 	s.SQL = append(s.SQL, m.withdrawSQL...)
 	for _, t := range m.tables {
 		n := len(s.SQL)
 		s.SQL = append(s.SQL, m.shrink(t)...)
-		if len(s.SQL) > n && t.was != nil {
+		if t.was != nil && (len(s.SQL) > n || t.watched()) {
 			s.Locks = append(s.Locks, Lock{t.phys, exclusive})
 		}
 	}
@@ -205,9 +204,6 @@ func (m *model) shrink(t *table) []string {
 		return []string{"drop table if exists " + name}
 	}
 	var list []string
-	for i := range t.groups {
-		list = append(list, m.twin(t, i).drop()...)
-	}
 	constraint := func(n string) {
 		list = append(list, fmt.Sprintf("alter table %s drop constraint if exists %s", name, quote(n)))
 	}

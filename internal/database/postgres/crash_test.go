@@ -64,6 +64,7 @@ func (s *shop) reachAndDie(t *testing.T, p postgres.Plan, phase postgres.Phase, 
 	log := filepath.Join(t.TempDir(), "died")
 	cmd := exec.CommandContext(t.Context(), os.Args[0], childArg)
 	cmd.Stdin = bytes.NewReader(in)
+	defer s.watch.during(s.app, string(phase))()
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=*:%d", fault.Env, point), fault.EnvLog+"="+log)
@@ -123,7 +124,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 func diesAt(t *testing.T, phase postgres.Phase, point int) (string, bool) {
 	t.Helper()
 	s := newShop(t, small)
-	p := s.plan(t, smallChange)
+	p := s.firstPlan(t, smallChange)
 	one := s.release(t, "r1", 0)
 	two := s.release(t, "r2", 1)
 	c := newCrowd(t, s, one, two)
@@ -160,6 +161,7 @@ func (s *shop) reach2(t *testing.T, p postgres.Plan, phase postgres.Phase) {
 	t.Helper()
 	o := postgres.Order{Plan: &p, Version: p.To, Phase: phase, AcceptLoss: true}
 	e := s.open(t, postgres.Config{Wait: true, Batch: 100})
+	defer s.watch.during(s.app, string(phase))()
 	if err := e.Reach(t.Context(), o, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -201,8 +203,10 @@ func TestServerKilledAtEveryPoint(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	s := newShopOn(t, server, small)
-	p := s.plan(t, smallChange)
+	w := newWatch(t.Context(), server.PostgresURL("postgres"))
+	t.Cleanup(func() { w.close(); t.Log(w.report()) })
+	s := newShopOn(t, server, w, small)
+	p := s.firstPlan(t, smallChange)
 	one := s.release(t, "r1", 0)
 	two := s.release(t, "r2", 1)
 	c := newCrowd(t, s, one, two)
@@ -243,6 +247,7 @@ func (s *shop) serverDies(t *testing.T, p postgres.Plan, phase postgres.Phase, p
 		runtime.Goexit()
 	})
 	e := s.open(t, postgres.Config{Fault: points, Batch: 100, Wait: true})
+	defer s.watch.during(s.app, string(phase))()
 	go func() {
 		err := errors.New("cut off")
 		defer func() { ended <- err }()

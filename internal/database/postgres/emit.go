@@ -106,7 +106,7 @@ func (m *model) expand(views []View) Stage {
 	for _, t := range changed {
 		s.SQL = append(s.SQL, m.grow(t, qualified(m.Schema, t.phys))...)
 		for i := range t.groups {
-			s.SQL = append(s.SQL, m.twin(t, i).statements()...)
+			s.SQL = append(s.SQL, m.triggers(t, i)...)
 		}
 		at := slices.IndexFunc(views, func(v View) bool { return v.Of == t.phys })
 		s.SQL = append(s.SQL, m.viewStatements(views[at])...)
@@ -134,7 +134,7 @@ func (m *model) grow(t *table, name string) []string {
 	if t.marks() {
 		mask := 0
 		for _, g := range t.groups {
-			if len(g.up) > 0 {
+			if g.fills() {
 				mask |= g.bit
 			}
 		}
@@ -253,11 +253,7 @@ func (m *model) probe() []string {
 		name := qualified(schema, t.phys)
 		list = append(list, fmt.Sprintf("create table %s (like %s including defaults including generated including identity)", name, qualified(m.Schema, t.phys)))
 		list = append(list, m.grow(t, name)...)
-		for _, g := range t.groups {
-			for _, a := range slices.Concat(g.up, g.down) {
-				list = append(list, fmt.Sprintf("update %s as %s set %s = %s where false", name, quote(t.phys), quote(a.column), a.value.over(t.phys)))
-			}
-		}
+		list = append(list, t.tries(name)...)
 		for n, d := range t.checks {
 			list = append(list, fmt.Sprintf("alter table %s add constraint _noon_probe%d check (%s)", name, n, d.check))
 		}
@@ -268,6 +264,30 @@ func (m *model) probe() []string {
 		}
 		for n, i := range t.indexes {
 			list = append(list, fmt.Sprintf("create index _noon_probe%d on %s %s", n, name, i.definition))
+		}
+	}
+	return append(list, m.moveTries(schema)...)
+}
+
+// moveTries come last: the other table has its column then.
+func (m *model) moveTries(schema string) []string {
+	var list []string
+	for _, t := range m.tables {
+		for _, g := range t.groups {
+			if g.move != nil {
+				list = append(list, g.move.probe(schema))
+			}
+		}
+	}
+	return list
+}
+
+// tries are statements with the expressions of a table, over a copy of it.
+func (t *table) tries(name string) []string {
+	var list []string
+	for _, g := range t.groups {
+		for _, a := range slices.Concat(g.up, g.down) {
+			list = append(list, fmt.Sprintf("update %s as %s set %s = %s where false", name, quote(t.phys), quote(a.column), a.value.over(t.phys)))
 		}
 	}
 	return list

@@ -35,6 +35,7 @@ type Config struct {
 	BatchTime   time.Duration // that one of them shall take at most: 100 ms
 	MaxLag      time.Duration // of replicas, before a backfill pauses: 10 s
 	Wait        bool          // wait for another engine's end instead of refusing
+	Epoch       int64         // of the controller that asks; who has seen a newer one refuses. 0: nobody's
 
 	Log   *slog.Logger    // nil: none
 	Fault *fault.Points   // nil: none
@@ -115,7 +116,14 @@ func hide(err error) error {
 	}
 }
 
-func (e *Engine) application() string { return "noon " + e.c.App }
+// application names the engine's sessions, so that a newer controller knows
+// those of older ones.
+func (e *Engine) application() string {
+	if e.c.Epoch > 0 {
+		return fmt.Sprintf("noon %s epoch %d", e.c.App, e.c.Epoch)
+	}
+	return "noon " + e.c.App
+}
 
 // hangUp closes a connection whatever has become of ctx.
 func hangUp(ctx context.Context, conn *pgx.Conn) {

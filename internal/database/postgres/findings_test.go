@@ -208,7 +208,7 @@ func TestFindingE5f(t *testing.T) { t.Parallel(); noFailedWrites(t, smallChange,
 func noFailedWrites(t *testing.T, yaml string, end postgres.Phase) {
 	t.Helper()
 	s := newShop(t, small)
-	p := s.plan(t, yaml)
+	p := s.firstPlan(t, yaml)
 	one := s.release(t, "r1", 0)
 	two := s.release(t, "r2", 1)
 	c := newCrowd(t, s, one, two)
@@ -223,6 +223,7 @@ func noFailedWrites(t *testing.T, yaml string, end postgres.Phase) {
 	if end == postgres.Withdrawn {
 		c.old(3)
 		c.enough(t, 20)
+		defer s.watch.during(s.app, string(end))()
 		if err := s.engine.Reach(t.Context(), postgres.Order{Plan: &p, Phase: end, AcceptLoss: true}, nil); err != nil {
 			t.Fatal(err)
 		}

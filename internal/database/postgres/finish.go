@@ -18,6 +18,11 @@ func (m *model) finish() {
 			"the new release finds views: COPY, TRUNCATE, MERGE, ON CONFLICT ON CONSTRAINT, foreign keys and pg_get_serial_sequence need a table")
 	}
 	for _, t := range m.tables {
+		for _, g := range t.groups {
+			if v := g.move; v != nil && (v.from.dropped || v.to.dropped) {
+				m.refuse(v.from.name+"."+v.source.Name, "Drop the table in a later release.", "it is moved, and one of its tables is dropped")
+			}
+		}
 		if t.changes() {
 			m.published(t)
 			m.walkable(t)
@@ -54,13 +59,21 @@ func (t *table) changes() bool {
 	return t.was != nil && (len(t.groups) > 0 || len(t.gone) > 0 || len(t.indexes) > 0 || len(t.keys) > 0 || t.adds())
 }
 
+// receives reports whether a column comes from another table.
+func (t *table) receives() bool {
+	return slices.ContainsFunc(t.columns, func(c *column) bool { return c.moved })
+}
+
+// watched reports whether there are triggers of noon's on the table.
+func (t *table) watched() bool { return len(t.groups) > 0 || t.receives() }
+
 func (t *table) adds() bool {
 	return t.was != nil && slices.ContainsFunc(t.columns, func(c *column) bool { return c.added })
 }
 
 // fills reports whether rows that are there need new values.
 func (t *table) fills() bool {
-	return slices.ContainsFunc(t.groups, func(g *group) bool { return len(g.up) > 0 })
+	return slices.ContainsFunc(t.groups, (*group).fills)
 }
 
 // marks reports whether the table gets the pending mark.

@@ -24,7 +24,8 @@ create table if not exists noon.backfill (
   app text not null, version int not null, stage text not null, slot int not null, seq bigint not null, at text[] not null, filled bigint not null,
   primary key (app, version, stage, slot));
 create table if not exists noon.role (
-  name text primary key, app text not null, release text not null, version int not null)`
+  name text primary key, app text not null, release text not null, version int not null);
+create table if not exists noon.epoch (app text primary key, epoch bigint not null)`
 
 // The states of a version.
 const (
@@ -49,7 +50,7 @@ type database interface {
 
 // ensureJournal makes the journal's tables if they are not there.
 func ensureJournal(ctx context.Context, db database) error {
-	there, err := journalThere(ctx, db)
+	there, err := tableThere(ctx, db, "noon.epoch") // the last that was added
 	if err != nil || there {
 		return err
 	}
@@ -60,8 +61,12 @@ func ensureJournal(ctx context.Context, db database) error {
 }
 
 func journalThere(ctx context.Context, db database) (bool, error) {
+	return tableThere(ctx, db, "noon.role")
+}
+
+func tableThere(ctx context.Context, db database, name string) (bool, error) {
 	var there bool
-	err := db.QueryRow(ctx, "select to_regclass('noon.role') is not null").Scan(&there)
+	err := db.QueryRow(ctx, "select to_regclass($1) is not null", name).Scan(&there)
 	if err != nil {
 		return false, explain("look for noon's own tables", "schema noon", err)
 	}

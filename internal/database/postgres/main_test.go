@@ -1,9 +1,14 @@
 package postgres_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,21 +25,32 @@ import (
 // shared is the server of the tests that do not kill theirs.
 var shared struct {
 	server *dbtest.Server
+	watch  *watch
 	n      atomic.Int64
-	plan   sync.Mutex // one parser at a time: each other one costs 265 MB
+	plan   sync.Mutex        // one parser at a time: each other one costs 265 MB
+	plans  map[string][]byte // of new shops, by their change, for an app called shop0000; under plan
 }
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == childArg {
 		os.Exit(child())
 	}
+	flag.Parse()
+	if flag.Lookup("test.parallel").Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) { // nobody has chosen: tests wait for servers more than they compute
+		if err := flag.Set("test.parallel", strconv.Itoa(3*runtime.GOMAXPROCS(0))); err != nil {
+			panic(err)
+		}
+	}
 	server, err := dbtest.Postgres(context.Background())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	shared.server = server
+	shared.plans = map[string][]byte{}
+	shared.server, shared.watch = server, newWatch(context.Background(), server.PostgresURL("postgres"))
 	code := m.Run()
+	shared.watch.close()
+	shared.watch.told()
 	if err := server.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
@@ -58,19 +74,23 @@ type shop struct {
 	url    string // address for the owner
 	noon   string // address for noon
 	engine *postgres.Engine
+	watch  *watch
+	tables string // that it began with
 }
 
 const password = "only-for-tests"
 
 func newShop(tb testing.TB, tables string) *shop {
 	tb.Helper()
-	return newShopOn(tb, shared.server, tables)
+	return newShopOn(tb, shared.server, shared.watch, tables)
 }
 
-func newShopOn(tb testing.TB, server *dbtest.Server, tables string) *shop {
+// newShopOn makes one on a server that is watched.
+func newShopOn(tb testing.TB, server *dbtest.Server, w *watch, tables string) *shop {
 	tb.Helper()
-	n := shared.n.Add(1)
-	s := &shop{server: server, app: fmt.Sprintf("s%d", n), owner: fmt.Sprintf("s%d", n)}
+	name := fmt.Sprintf("shop%04d", shared.n.Add(1))
+	s := &shop{server: server, app: name, owner: name, tables: tables, watch: w}
+	tb.Cleanup(func() { w.check(tb, s.app) })
 	root, err := server.PostgresDatabase(tb.Context(), s.app)
 	if err != nil {
 		tb.Fatal(err)
@@ -182,8 +202,33 @@ func (s *shop) try(tb testing.TB, yaml string) (postgres.Plan, error) {
 	return s.engine.Plan(tb.Context(), set)
 }
 
+// firstPlan is the plan of a shop that has only its tables. The same change of
+// the same tables is planned once, for the parser is slow with the race detector.
+func (s *shop) firstPlan(tb testing.TB, yaml string) postgres.Plan {
+	tb.Helper()
+	const app = "shop0000"
+	shared.plan.Lock()
+	text := shared.plans[s.tables+yaml]
+	shared.plan.Unlock()
+	if text == nil {
+		var err error
+		if text, err = json.Marshal(s.plan(tb, yaml)); err != nil {
+			tb.Fatal(err)
+		}
+		shared.plan.Lock()
+		shared.plans[s.tables+yaml] = bytes.ReplaceAll(text, []byte(s.app), []byte(app))
+		shared.plan.Unlock()
+	}
+	var p postgres.Plan
+	if err := json.Unmarshal(bytes.ReplaceAll(text, []byte(app), []byte(s.app)), &p); err != nil {
+		tb.Fatal(err)
+	}
+	return p
+}
+
 func (s *shop) reach(tb testing.TB, p postgres.Plan, phase postgres.Phase) {
 	tb.Helper()
+	defer s.watch.during(s.app, string(phase))()
 	if err := s.engine.Reach(tb.Context(), postgres.Order{Plan: &p, Phase: phase}, nil); err != nil {
 		tb.Fatal(err)
 	}

@@ -22,6 +22,7 @@ type model struct {
 	withdrawSQL []string
 	alone       []Stage // raw, without transaction
 	aloneAfter  []Stage // the same, of the contraction
+	moves       int     // how many columns go to another table
 }
 
 // table is a table or view of the new version.
@@ -33,6 +34,10 @@ type table struct {
 	groups  []*group
 	dropped bool
 	create  []string // statements that make it
+
+	unique   [][]string // of one that is created: columns that are unique together
+	required []string   // those that a row needs
+	optional []string   // those that are NULL where nobody writes them
 
 	gone    []*pgcatalog.Column // columns that the contraction drops
 	indexes []*index
@@ -55,6 +60,7 @@ type column struct {
 	// the table. "" is none.
 	def     *string
 	comment *change.Text
+	moved   bool // it comes from another table
 }
 
 // group is values of which the versions have two forms, or rows of which the
@@ -66,6 +72,7 @@ type group struct {
 	// demands must not be false in a row for the new version.
 	demands []string
 	uses    []string // columns that demands without up use
+	move    *move    // of a column that goes to another table, and nothing else
 }
 
 // assignment makes one physical column from others.
@@ -200,10 +207,10 @@ func (t *table) physical(name string) string {
 // group adds a group with a bit of the pending mark if it needs one. One that
 // keeps nothing equal is left out.
 func (m *model) group(t *table, g *group) *group {
-	if len(g.up)+len(g.down)+len(g.demands) == 0 {
+	if len(g.up)+len(g.down)+len(g.demands) == 0 && g.move == nil {
 		return g
 	}
-	if len(g.up) > 0 || len(g.demands) > 0 {
+	if len(g.up) > 0 || len(g.demands) > 0 || g.move != nil {
 		bits := 0
 		for _, o := range t.groups {
 			if o.bit > 0 {
@@ -218,6 +225,33 @@ func (m *model) group(t *table, g *group) *group {
 	}
 	t.groups = append(t.groups, g)
 	return g
+}
+
+// fills reports whether rows that are there need the group's values.
+func (g *group) fills() bool { return len(g.up) > 0 || g.move != nil }
+
+// triggers are the statements that make what keeps a group's values equal.
+func (m *model) triggers(t *table, number int) []string {
+	if v := t.groups[number].move; v != nil {
+		return v.statements()
+	}
+	return m.twin(t, number).statements()
+}
+
+// noTriggers are the statements that take that away, of all tables: those of a
+// move are on two.
+func (m *model) noTriggers() []string {
+	var list []string
+	for _, t := range m.tables {
+		for i, g := range t.groups {
+			if g.move != nil {
+				list = append(list, g.move.drop()...)
+			} else {
+				list = append(list, m.twin(t, i).drop()...)
+			}
+		}
+	}
+	return list
 }
 
 // shared reports whether writers of both versions write a physical column.

@@ -61,13 +61,7 @@ func (e *Engine) Reach(ctx context.Context, o Order, tell func(Progress)) error 
 		return err
 	}
 	defer hangUp(ctx, conn)
-	if err := e.lock(ctx, conn); err != nil {
-		return err
-	}
-	if err := e.writable(ctx, conn); err != nil {
-		return err
-	}
-	if err := ensureJournal(ctx, conn); err != nil {
+	if err := e.hold(ctx, conn); err != nil {
 		return err
 	}
 	r := &run{e: e, conn: conn, order: o, tell: telling(tell)}

@@ -34,10 +34,7 @@ func (e *Engine) Role(ctx context.Context, release string, version int, password
 		return "", err
 	}
 	defer hangUp(ctx, conn)
-	if err := e.lock(ctx, conn); err != nil {
-		return "", err
-	}
-	if err := ensureJournal(ctx, conn); err != nil {
+	if err := e.hold(ctx, conn); err != nil {
 		return "", err
 	}
 	if err := e.mayCreateRoles(ctx, conn); err != nil {
@@ -175,10 +172,7 @@ func (e *Engine) DropRole(ctx context.Context, release string) error {
 		return err
 	}
 	defer hangUp(ctx, conn)
-	if err := e.lock(ctx, conn); err != nil {
-		return err
-	}
-	if there, err := journalThere(ctx, conn); err != nil || !there {
+	if err := e.hold(ctx, conn); err != nil {
 		return err
 	}
 	list, err := pgcatalog.Sessions(ctx, conn)

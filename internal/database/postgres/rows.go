@@ -20,6 +20,9 @@ func (m *model) backfill(t *table) *Backfill {
 		b.Key, b.Types = []string{"ctid"}, []string{"tid"}
 	}
 	for i, g := range t.groups {
+		if g.move != nil {
+			b.Agree = append(b.Agree, g.move.agree())
+		}
 		if len(g.up) > 0 && len(g.down) > 0 {
 			b.Agree = append(b.Agree, m.twin(t, i).agree(t.phys))
 		}
@@ -35,12 +38,12 @@ func (m *model) backfill(t *table) *Backfill {
 // fillings are what a backfill sets. Where rows may lack some of the values
 // only, each is made for the rows that lack it.
 func (t *table) fillings() []string {
-	filled := slices.DeleteFunc(slices.Clone(t.groups), func(g *group) bool { return len(g.up) == 0 })
+	marked := slices.DeleteFunc(slices.Clone(t.groups), func(g *group) bool { return g.bit == 0 })
 	var set []string
-	for _, g := range filled {
+	for _, g := range marked {
 		for _, a := range g.up {
 			value := a.value.over(t.phys)
-			if len(filled) > 1 {
+			if len(marked) > 1 {
 				row := quote(t.phys)
 				value = fmt.Sprintf("case when %s.%s & %d <> 0 then %s else %s.%s end", row, quote(pending), g.bit, value, row, quote(a.column))
 			}
@@ -56,14 +59,16 @@ func (m *model) losses() []Loss {
 	for _, t := range m.tables {
 		name := qualified(m.Schema, t.phys)
 		if t.was == nil {
-			list = append(list, Loss{"rows of new table " + t.name, "select count(*) from " + name})
+			if !t.receives() { // else the move knows
+				list = append(list, Loss{"rows of new table " + t.name, "select count(*) from " + name})
+			}
 			continue
 		}
 		for i := range t.groups {
 			list = append(list, m.unlike(t, i)...)
 		}
 		for _, c := range t.columns {
-			if !c.added || !m.atOnce(t, c) {
+			if !c.added || c.moved || !m.atOnce(t, c) {
 				continue
 			}
 			where := quote(c.phys) + " is not null"
@@ -80,6 +85,9 @@ func (m *model) losses() []Loss {
 // has less in it.
 func (m *model) unlike(t *table, number int) []Loss {
 	g := t.groups[number]
+	if g.move != nil {
+		return []Loss{g.move.loss()}
+	}
 	var names []string
 	for _, a := range g.up {
 		if len(a.value.uses) > 0 { // else nobody can tell what the new release wrote from what up did

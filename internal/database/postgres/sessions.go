@@ -26,6 +26,9 @@ const predecessor = 2 * time.Second
 // again and again: a statement that waits in the server is one that the holder's
 // index, built beside all statements, waits for in turn.
 func (e *Engine) lock(ctx context.Context, conn *pgx.Conn) error {
+	if err := e.overtake(ctx, conn); err != nil {
+		return err
+	}
 	for until := time.Now().Add(predecessor); ; {
 		var got bool
 		if err := conn.QueryRow(ctx, "select pg_try_advisory_lock(hashtextextended($1, 0))", e.lockKey()).Scan(&got); err != nil {

@@ -51,9 +51,11 @@ func (m *model) createTable(o *change.CreateTable) {
 		if c.PK {
 			keys = append(keys, c.Name)
 		}
+		t.knows(c)
 	}
 	if len(keys) > 0 {
 		lines = append(lines, "primary key ("+quoteAll(keys)+")")
+		t.unique = append(t.unique, keys)
 	}
 	m.tables = append(m.tables, t)
 	for _, c := range o.Columns {
@@ -86,6 +88,20 @@ func comments(name string, o *change.CreateTable) []string {
 		}
 	}
 	return list
+}
+
+// knows keeps what a column of a table that is made is like.
+func (t *table) knows(c change.Column) {
+	if c.Unique {
+		t.unique = append(t.unique, []string{c.Name})
+	}
+	switch {
+	case c.Default != nil || c.Generated != nil:
+	case c.Nullable:
+		t.optional = append(t.optional, c.Name)
+	default:
+		t.required = append(t.required, c.Name)
+	}
 }
 
 // tableNamed reports whether the new version has no table of that name yet.
@@ -131,6 +147,9 @@ func (m *model) columnLine(c change.Column) string {
 
 func (m *model) constraintLine(t *table, c change.CreateConstraint) (string, bool) {
 	head := "constraint " + quote(c.Name)
+	if c.Type == "unique" || c.Type == "primary_key" {
+		t.unique = append(t.unique, c.Columns)
+	}
 	switch c.Type {
 	case "check":
 		return head + " check (" + c.Check + ")", true
@@ -351,8 +370,4 @@ func (m *model) rawSQL(o *change.SQL) {
 	if o.Down != "" && o.Phase != "contract" && !o.OnComplete {
 		m.withdrawSQL = append([]string{o.Down}, m.withdrawSQL...)
 	}
-}
-
-func (m *model) moveColumn(o *change.MoveColumn) {
-	m.refuse(o.From.Table+"."+o.From.Column, "Add the column to the other table with a release that writes both, and drop the old one in a later release.", "a column is not moved to another table by one release")
 }
