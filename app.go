@@ -105,6 +105,7 @@ type Store struct {
 	Role        string      `json:"role,omitempty"`       // database role that owns the tables, of a versioned store; "" the one of URL
 	Migrate     *Command    `json:"migrate,omitempty"`    // brings the store to what this release needs
 	Migrations  string      `json:"migrations,omitempty"` // directory of the release with the files; not besides Migrate
+	Lint        Lint        `json:"lint,omitzero"`        // of the migrations
 	Compatible  bool        `json:"compatible,omitempty"` // declared: the release before works with the migrated store
 	Quiet       bool        `json:"quiet,omitempty"`      // it is migrated while no scheduled job runs
 	Changes     []string    `json:"changes,omitempty"`    // files whose content decides whether Migrate has work; empty: always

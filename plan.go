@@ -21,6 +21,8 @@ type Plan struct {
 	States []State  `json:"states"`
 	// Failure holds the on-failure hooks; they run after a walk back.
 	Failure []Fact `json:"failure,omitempty"`
+	// Hazards are what the migrations of the deployment would do to users.
+	Hazards []Hazard `json:"hazards,omitempty"`
 	// Warnings are findings that do not stop a deployment, for people.
 	Warnings []string `json:"warnings,omitempty"`
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/noon-deploy/noon/internal/api"
 	"github.com/noon-deploy/noon/internal/cli"
 	"github.com/noon-deploy/noon/internal/daemon"
+	"github.com/noon-deploy/noon/internal/database/grammar"
 	"github.com/noon-deploy/noon/internal/demo"
 	"github.com/noon-deploy/noon/internal/fault"
 	"github.com/noon-deploy/noon/internal/host/process"
@@ -27,6 +28,7 @@ func parts() cli.Parts {
 		Keeper:  process.KeeperMain,
 		Exec:    process.ExecMain,
 		Sockets: func(ctx context.Context, args []string) int { return sockets.Main(ctx, version, args) },
+		Grammar: grammar.Main,
 		Doctor: func(ctx context.Context, o cli.ServeOptions) []api.Finding {
 			return daemon.Doctor(ctx, daemon.Options{Paths: daemon.Paths{Data: o.Data, Run: o.Run}, Listen: o.Listen, Version: o.Version})
 		},

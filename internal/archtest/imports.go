@@ -60,7 +60,7 @@ func Rows() []Row {
 		{"internal/demo/...", append(leaves, "internal/api/...", "internal/load/...", "examples/shop/releases"), []string{"database/sql"}, "the demo uses noon as a user does: through the API and the binary"},
 		{"internal/daemon/...", []string{".", "internal/..."}, []string{"github.com/spf13/cobra"}, "the composition root sees all"},
 		{"internal/cli/...", append(leaves, "internal/api/...", "internal/manifest/...", "internal/release", "internal/tui/...", "internal/daemon/...", "internal/demo/...", "internal/database/migration", "internal/database/lint", "internal/database/sqlparse"), []string{"database/sql"}, "the CLI is a client of the API, reads, lints and builds the checkout it is called in, and runs its migrations where there is no controller; what runs is wired in daemon"},
-		{"cmd/noon", []string{"internal/cli/...", "internal/api", "internal/daemon", "internal/demo", "internal/fault", "internal/host/process", "internal/sockets"}, nil, "main hands the parts of the daemon to the CLI, and does nothing else"},
+		{"cmd/noon", []string{"internal/cli/...", "internal/api", "internal/daemon", "internal/database/grammar", "internal/demo", "internal/fault", "internal/host/process", "internal/sockets"}, nil, "main hands the parts of the daemon, and the processes it starts, to the CLI, and does nothing else"},
 		{"e2e/...", []string{".", "internal/api/...", "internal/load/..."}, nil, "e2e drives the built binary from outside"},
 		{"bench/...", []string{".", "bench/..."}, nil, "the benchmark drives built binaries from outside; of noon it knows the words that the proxy is told"},
 		{"examples/...", []string{"examples/..."}, nil, "an example is an app as a user would write it: noon is no library it needs"},

@@ -158,6 +158,9 @@ func answering(t *testing.T) api.Controller {
 			}
 			v.Plan = plan(t, req.Site.Environment, 3-r.Number, r.Number)
 			v.Plan.Kind = req.Kind
+			if req.Reason == "hurts" {
+				v.Plan.Hazards = []noon.Hazard{{Store: "db", Phase: noon.DataBoth, Gravity: noon.GravityError, Rule: "create-index", File: "db/0001_at.sql", Line: 1, Text: "nobody can write orders", Advice: "Build it CONCURRENTLY.", Refuses: true}}
+			}
 			return v, nil
 		},
 		Deploy: func(_ context.Context, req api.DeployRequest) (noon.Deployment, error) {

@@ -138,6 +138,9 @@ func (f *face) deploy(ctx context.Context, req api.DeployRequest, flags deployFl
 		return missingError(req.Site.App, []missing{{req.Site.Environment, preview.Missing}})
 	}
 	f.note(f.page().Summary(preview) + "\n")
+	if err := preview.Plan.Refusal(); err != nil {
+		return err
+	}
 	if err := f.consent(ctx, question(preview)); err != nil {
 		return err
 	}

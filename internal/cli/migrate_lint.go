@@ -127,7 +127,7 @@ func (f *face) lint(ctx context.Context, o linting, given []string) error {
 		return err
 	}
 	out := linted{Files: len(sources), Known: catalog != nil}
-	options := lint.Options{Separate: o.separate, Uses: f.declared(o.inUse)}
+	options := lint.Options{Separate: o.separate, Uses: declared(o.inUse)}
 	if catalog != nil {
 		uses, unread := lint.UsesOfQueries(catalog)
 		options.Uses, out.Unread = append(options.Uses, uses...), unread
@@ -156,19 +156,11 @@ func check(sources []source, c *lint.Catalog, o lint.Options) []lint.Finding {
 	return list(lint.CheckAll(scripts, c, o))
 }
 
-// declared reads TABLE, TABLE.COLUMN and SCHEMA.TABLE.COLUMN.
-func (f *face) declared(inUse []string) []lint.Use {
+// declared reads what --in-use names.
+func declared(inUse []string) []lint.Use {
 	var uses []lint.Use
 	for _, text := range inUse {
-		parts := strings.Split(text, ".")
-		u := lint.Use{Table: parts[0], Column: "*", Release: "a release", Source: "--in-use " + text}
-		switch len(parts) {
-		case 2:
-			u.Column = parts[1]
-		case 3:
-			u.Schema, u.Table, u.Column = parts[0], parts[1], parts[2]
-		}
-		uses = append(uses, u)
+		uses = append(uses, lint.UseOf(text, "a release", "--in-use "+text))
 	}
 	return uses
 }

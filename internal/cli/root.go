@@ -95,7 +95,7 @@ func (f *face) addCommands() {
 	add(groupLook, f.statusCommand(), f.psCommand(), f.topCommand(), f.logsCommand(), f.historyCommand(), f.proxyCommand())
 	add(groupMachine, f.serveCommand(), f.downCommand(), f.upgradeCommand(), f.backupCommand(), f.doctorCommand(), f.demoCommand())
 	f.root.AddCommand(f.versionCommand(), exitCodesTopic(), variablesTopic(), f.partCommand("host", "run the host part alone", f.parts.Host),
-		f.missingCommand("keeper"), f.missingCommand("exec-instance"), f.missingCommand("sockets"))
+		f.missingCommand("keeper"), f.missingCommand("exec-instance"), f.missingCommand("sockets"), f.missingCommand("grammar"))
 }
 
 // noCommand is run when no command has the name that was typed.

@@ -43,6 +43,7 @@ type Parts struct {
 	Keeper  func(ctx context.Context, args []string) int            // watches one instance
 	Exec    func(args []string) int                                 // becomes one instance
 	Sockets func(ctx context.Context, args []string) int            // holds the proxy's listening sockets
+	Grammar func(in io.Reader, out, complaint io.Writer) int        // reads SQL for another process of noon
 	Doctor  func(ctx context.Context, o ServeOptions) []api.Finding // looks at this machine
 	Demo    func(ctx context.Context, o DemoOptions) error
 }
@@ -60,6 +61,8 @@ func Run(ctx context.Context, p Process, parts Parts) int {
 			return parts.Exec(p.Args[1:])
 		case p.Args[0] == "sockets" && parts.Sockets != nil:
 			return parts.Sockets(ctx, p.Args[1:])
+		case p.Args[0] == "grammar" && parts.Grammar != nil:
+			return parts.Grammar(p.Stdin, p.Stdout, p.Stderr)
 		}
 	}
 	f := newFace(p, parts) //nolint:contextcheck // commands are given ctx when they run

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/database/mariadb"
 	"github.com/noon-deploy/noon/internal/database/postgres"
 )
 
@@ -51,28 +52,37 @@ func (c *catalog) ownAddresses(site noon.Site, release string, app noon.App, val
 		if s.Coexistence != noon.Versioned || !ok {
 			continue
 		}
-		u, err := serverURL(address)
+		u, err := serverURL(s.Kind, address)
 		if err != nil {
 			return &noon.Error{
 				Kind: noon.Invalid, Op: "read address of store", Subject: s.Name, Err: fmt.Errorf("%s: %w", s.URL, err),
-				Hint: fmt.Sprintf("Set it as a URL: `noon env set --secret %s` with postgres://user:password@host:5432/database.", s.URL),
+				Hint: fmt.Sprintf("Set it as a URL: `noon env set --secret %s` with postgres://user:password@host:5432/database, or mysql://user:password@host:3306/database.", s.URL),
 			}
 		}
 		name := postgres.RoleName(prefix(site, s.Name), release, strings.TrimPrefix(u.Path, "/"))
+		if ofMySQL(s.Kind) { // where the release's views are in a database of its own
+			name = mariadb.Name(prefix(site, s.Name), release)
+			u.Path = "/" + name
+		}
 		u.User = url.UserPassword(name, c.rolePassword(site, s.Name, release))
 		values[s.URL] = u.String()
 	}
 	return nil
 }
 
+// ofMySQL reports whether a store of a kind is in MariaDB or MySQL.
+func ofMySQL(kind string) bool { return kind == "mariadb" || kind == "mysql" }
+
 // serverURL reads an address in which a user can be replaced. Its value is in
 // no error: it holds a password.
-func serverURL(address string) (*url.URL, error) {
+func serverURL(kind, address string) (*url.URL, error) {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil:
 		return nil, errors.New("it is not a URL")
-	case u.Scheme != "postgres" && u.Scheme != "postgresql":
+	case ofMySQL(kind) && u.Scheme != "mysql" && u.Scheme != "mariadb":
+		return nil, errors.New("it does not begin with mysql:// or mariadb://")
+	case !ofMySQL(kind) && u.Scheme != "postgres" && u.Scheme != "postgresql":
 		return nil, errors.New("it does not begin with postgres://")
 	case u.Host == "" && u.Query().Get("host") == "":
 		return nil, errors.New("it names no host")

@@ -49,6 +49,26 @@ func TestOwnAddresses(t *testing.T) {
 	}
 }
 
+// A release on MariaDB connects to a database of its own.
+func TestOwnAddressesOfMariaDB(t *testing.T) {
+	t.Parallel()
+	c := &catalog{key: []byte("key")}
+	site := noon.Site{App: "shop", Environment: "production"}
+	app := noon.App{Stores: []noon.Store{{Name: "db", Kind: "mariadb", Coexistence: noon.Versioned, URL: "DATABASE_URL"}}}
+	values := map[string]string{"DATABASE_URL": "mysql://owner:secret@db.internal:3306/shop?tls=true"}
+	if err := c.ownAddresses(site, "r7", app, values); err != nil {
+		t.Fatal(err)
+	}
+	got := values["DATABASE_URL"]
+	if !strings.HasPrefix(got, "mysql://shop_production_db_r7:") || !strings.HasSuffix(got, "@db.internal:3306/shop_production_db_r7?tls=true") || strings.Contains(got, "secret") {
+		t.Errorf("the address is %s", got)
+	}
+	err := c.ownAddresses(site, "r7", app, map[string]string{"DATABASE_URL": "postgres://a:b@c/d"})
+	if noon.KindOf(err) != noon.Invalid || !strings.Contains(err.Error(), "does not begin with mysql://") || noon.HintOf(err) == "" {
+		t.Errorf("an address of another server: %v", err)
+	}
+}
+
 func TestPrefixesAreApart(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 40)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/database/grammar"
 	"github.com/noon-deploy/noon/internal/host"
 	"github.com/noon-deploy/noon/internal/ledger"
 	"github.com/noon-deploy/noon/internal/proxy"
@@ -70,7 +71,7 @@ func newController(ctx context.Context, opts Options) (*Controller, error) {
 		rehearsing: map[noon.Site]*underRehearsal{},
 		started:    time.Now(), lines: map[noon.Site]*walk.Line{}, waiting: map[int64]string{}, down: map[string]error{}, changed: make(chan struct{}),
 	}
-	data := &databases{catalog: c.catalog, log: opts.Log, faults: opts.Faults}
+	data := &databases{catalog: c.catalog, grammar: grammar.NewChild(0, opts.Binary, "grammar"), log: opts.Log, faults: opts.Faults}
 	c.desk = &desk{Ledger: led, catalog: c.catalog, data: data, ended: c.prune}
 	c.preview = &http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true, DialContext: c.dialProxy},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/database/grammar"
 	"github.com/noon-deploy/noon/internal/database/outline"
 	"github.com/noon-deploy/noon/internal/fault"
 )
@@ -23,6 +24,7 @@ const (
 // databases takes the stores that noon migrates itself from phase to phase.
 type databases struct {
 	catalog *catalog
+	grammar *grammar.Child // nil: what needs it is read in this process
 	log     *slog.Logger
 	faults  *fault.Points
 }

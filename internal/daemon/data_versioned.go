@@ -8,6 +8,9 @@ import (
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/database/change"
+	"github.com/noon-deploy/noon/internal/database/grammar"
+	"github.com/noon-deploy/noon/internal/database/mariadb"
+	"github.com/noon-deploy/noon/internal/database/pgcatalog"
 	"github.com/noon-deploy/noon/internal/database/postgres"
 )
 
@@ -55,7 +58,10 @@ func (d *databases) checkVersioned(ctx context.Context, m migrated) error {
 // versioning reads how far a versioned store is, for a controller of an epoch;
 // 0 for one that changes nothing.
 func (d *databases) versioning(ctx context.Context, m migrated, epoch int64) (*versioning, error) {
-	config := postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Role: m.Role, Wait: true, Epoch: epoch, Log: d.log, Fault: d.faults}
+	if ofMySQL(m.Kind) {
+		return d.versioningMariaDB(ctx, m)
+	}
+	config := postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Role: m.Role, Wait: true, Epoch: epoch, Make: d.planned, Log: d.log, Fault: d.faults}
 	password := d.catalog.rolePassword(m.site, m.Name, m.release)
 	if m.copied != nil {
 		config.Trace, password = m.copied.Trace, m.copied.password
@@ -64,8 +70,23 @@ func (d *databases) versioning(ctx context.Context, m migrated, epoch int64) (*v
 	if err != nil {
 		return nil, err
 	}
-	v := &versioning{engine: engine, store: m, password: password}
+	v := &versioning{engine: postgresSchema{engine}, store: m, password: password}
 	return v, v.look(ctx)
+}
+
+// versioningMariaDB does that on MariaDB and MySQL.
+func (d *databases) versioningMariaDB(ctx context.Context, m migrated) (*versioning, error) {
+	engine, err := mariadb.Open(ctx, mariadb.Config{URL: m.address, App: prefix(m.site, m.Name), User: m.Role, Wait: true, Log: d.log, Fault: d.faults})
+	if err != nil {
+		return nil, err
+	}
+	v := &versioning{engine: mariadbSchema{engine}, store: m, password: d.catalog.rolePassword(m.site, m.Name, m.release)}
+	return v, v.look(ctx)
+}
+
+// planned plans a change in another process, which has the memory for it.
+func (d *databases) planned(ctx context.Context, set change.Set, c *pgcatalog.Catalog, to postgres.Target) (postgres.Plan, error) {
+	return d.grammar.Plan(ctx, grammar.Change{Set: set, Catalog: c, Target: to})
 }
 
 // versioned is a task on a store with a view for each release.

@@ -87,8 +87,17 @@ func (d *desk) current(ctx context.Context, site noon.Site) (noon.State, noon.De
 	return noon.State{}, noon.Deployment{}, nil
 }
 
-// Plan computes the plan of a request against what the site is now.
+// Plan computes the plan of a request, unless migrations would hurt.
 func (d *desk) Plan(ctx context.Context, dep noon.Deployment) (noon.Plan, error) {
+	plan, err := d.draft(ctx, dep)
+	if err != nil {
+		return plan, err
+	}
+	return plan, plan.Refusal()
+}
+
+// draft computes the plan of a request against what the site is now.
+func (d *desk) draft(ctx context.Context, dep noon.Deployment) (noon.Plan, error) {
 	now, newest, err := d.current(ctx, dep.Site)
 	if err != nil {
 		return noon.Plan{}, err
@@ -143,6 +152,9 @@ func (d *desk) migrations(ctx context.Context, dep, newest noon.Deployment, in *
 	in.Brings, in.Past = brings, lacks
 	if dep.Plan.Kind == noon.PlanDeploy {
 		if err := d.data.check(ctx, dep.Site, dep.Plan.To); err != nil {
+			return err
+		}
+		if in.Hazards, err = d.data.hazards(ctx, dep.Site, dep.Plan.To, live); err != nil {
 			return err
 		}
 	}

@@ -132,6 +132,14 @@ func rehearsable(app noon.App, release, name string) (noon.Store, error) {
 		name = list[0]
 	}
 	i := slices.IndexFunc(app.Stores, func(s noon.Store) bool { return s.Name == name && s.Migrations != "" })
+	if i >= 0 && app.Stores[i].Coexistence == noon.Versioned && ofMySQL(app.Stores[i].Kind) {
+		// Users and the databases of views are the server's: those of a copy would
+		// be production's.
+		return noon.Store{}, &noon.Error{
+			Kind: noon.Invalid, Op: "rehearse", Subject: name, Err: errors.New("a versioned store of MariaDB or MySQL can not be rehearsed yet"),
+			Hint: "Nothing was copied. `noon plan` shows what would be done.",
+		}
+	}
 	if i >= 0 {
 		return app.Stores[i], nil
 	}

@@ -111,7 +111,7 @@ func (c *Controller) Plan(ctx context.Context, req api.DeployRequest) (api.Previ
 			out.Behind = append(out.Behind, o.Name())
 		}
 	}
-	out.Plan, err = c.desk.Plan(ctx, d)
+	out.Plan, err = c.desk.draft(ctx, d)
 	return out, err
 }
 

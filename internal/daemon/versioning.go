@@ -8,28 +8,27 @@ import (
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/database/change"
-	"github.com/noon-deploy/noon/internal/database/postgres"
 )
 
 // versioning is one task on a versioned store. What was done is in the journal
 // of the database itself, with the names and sums of the files; it is compared
 // with those of the release each time.
 type versioning struct {
-	engine *postgres.Engine
+	engine schemaEngine
 	store  migrated
 	left   *migrated // nil: no other release
 	lossy  bool      // a person has accepted what a withdrawal loses
-	postgres.Status
+	schemaStatus
 	password string // of the release's role
 	progress func(string)
 }
 
 // active is the version that is being worked on or served beside the one
 // before, nil if there is none.
-func (v *versioning) active() *postgres.Version {
-	for i := range v.Versions {
-		if v.Versions[i].State != postgres.StateContracted {
-			return &v.Versions[i]
+func (v *versioning) active() *schemaVersion {
+	for i := range v.versions {
+		if !v.versions[i].complete {
+			return &v.versions[i]
 		}
 	}
 	return nil
@@ -38,9 +37,9 @@ func (v *versioning) active() *postgres.Version {
 // inForce is the newest version that is complete; 0 are the tables themselves.
 func (v *versioning) inForce() int {
 	number := 0
-	for _, version := range v.Versions {
-		if version.State == postgres.StateContracted {
-			number = max(number, version.Number)
+	for _, version := range v.versions {
+		if version.complete {
+			number = max(number, version.number)
 		}
 	}
 	return number
@@ -50,9 +49,9 @@ func (v *versioning) inForce() int {
 // A file that was applied and is another one now is refused.
 func (v *versioning) pending() ([]string, error) {
 	applied := map[string]string{}
-	for _, version := range v.Versions {
-		if version.State == postgres.StateContracted {
-			for _, f := range version.Plan.Set.Files {
+	for _, version := range v.versions {
+		if version.complete {
+			for _, f := range version.files {
 				applied[f.Name] = f.Sum
 			}
 		}
@@ -75,13 +74,14 @@ func (v *versioning) pending() ([]string, error) {
 	return list, nil
 }
 
-// plan computes how the release's files are carried out.
-func (v *versioning) plan(ctx context.Context, files []string) (postgres.Plan, error) {
+// expand has a version that is made of files served beside the one before, and
+// returns its number.
+func (v *versioning) expand(ctx context.Context, files ...string) (int, error) {
 	set, err := v.store.changes(files...)
 	if err != nil {
-		return postgres.Plan{}, err
+		return 0, err
 	}
-	return v.engine.Plan(ctx, set)
+	return v.engine.Expand(ctx, set, v.progress)
 }
 
 // both has the store serve the release and the one before it.
@@ -99,16 +99,16 @@ func (v *versioning) both(ctx context.Context) error {
 
 // served has a version made of files served, and returns its number. One that
 // is on its way already is gone on with.
-func (v *versioning) served(ctx context.Context, active *postgres.Version, files []string) (int, error) {
+func (v *versioning) served(ctx context.Context, active *schemaVersion, files []string) (int, error) {
 	if active != nil && slices.Equal(names(*active), files) {
-		return active.Number, v.reach(ctx, postgres.Order{Version: active.Number, Phase: postgres.Expanded})
+		return active.number, v.reach(ctx, schemaOrder{version: active.number, phase: schemaExpanded})
 	}
 	return v.next(ctx, active, files)
 }
 
 // next expands a version for files, after one that nobody needs is out of the
 // way. It returns the number of the version to use.
-func (v *versioning) next(ctx context.Context, active *postgres.Version, files []string) (int, error) {
+func (v *versioning) next(ctx context.Context, active *schemaVersion, files []string) (int, error) {
 	if active != nil {
 		if v.left != nil && contains(v.left.names(), names(*active)) {
 			return 0, &noon.Error{
@@ -117,18 +117,14 @@ func (v *versioning) next(ctx context.Context, active *postgres.Version, files [
 				Hint: "Nothing was changed. `noon status` tells what its completion waits for.",
 			}
 		}
-		if err := v.reach(ctx, postgres.Order{Version: active.Number, Phase: postgres.Withdrawn, AcceptLoss: v.lossy}); err != nil {
+		if err := v.reach(ctx, schemaOrder{version: active.number, phase: schemaWithdrawn, acceptLoss: v.lossy}); err != nil {
 			return 0, err
 		}
 	}
 	if len(files) == 0 {
 		return v.inForce(), nil
 	}
-	plan, err := v.plan(ctx, files)
-	if err != nil {
-		return 0, err
-	}
-	return plan.To, v.reach(ctx, postgres.Order{Plan: &plan, Phase: postgres.Expanded})
+	return v.expand(ctx, files...)
 }
 
 // alone has the store serve the release only: what it brought is completed,
@@ -141,9 +137,9 @@ func (v *versioning) alone(ctx context.Context) error {
 	active := v.active()
 	switch {
 	case active != nil && slices.Equal(names(*active), files):
-		err = v.reach(ctx, postgres.Order{Version: active.Number, Phase: postgres.Contracted})
+		err = v.reach(ctx, schemaOrder{version: active.number, phase: schemaContracted})
 	case active != nil:
-		err = v.reach(ctx, postgres.Order{Version: active.Number, Phase: postgres.Withdrawn, AcceptLoss: v.lossy})
+		err = v.reach(ctx, schemaOrder{version: active.number, phase: schemaWithdrawn, acceptLoss: v.lossy})
 	case v.left == nil:
 		err = v.first(ctx, files)
 	}
@@ -161,17 +157,17 @@ func (v *versioning) alone(ctx context.Context) error {
 
 // look reads what the database's own journal says.
 func (v *versioning) look(ctx context.Context) (err error) {
-	v.Status, err = v.engine.Status(ctx)
+	v.schemaStatus, err = v.engine.Status(ctx)
 	return err
 }
 
 // dismiss takes from all other releases the way in.
 func (v *versioning) dismiss(ctx context.Context) error {
-	for _, r := range v.Roles {
-		if r.Release == v.store.release {
+	for _, release := range v.releases {
+		if release == v.store.release {
 			continue
 		}
-		if err := v.engine.DropRole(ctx, r.Release); err != nil {
+		if err := v.engine.DropRole(ctx, release); err != nil {
 			return err
 		}
 	}
@@ -182,14 +178,12 @@ func (v *versioning) dismiss(ctx context.Context) error {
 // each had been a release.
 func (v *versioning) first(ctx context.Context, files []string) error {
 	for _, name := range files {
-		plan, err := v.plan(ctx, []string{name})
+		number, err := v.expand(ctx, name)
 		if err != nil {
 			return err
 		}
-		for _, phase := range []postgres.Phase{postgres.Expanded, postgres.Contracted} {
-			if err := v.reach(ctx, postgres.Order{Plan: &plan, Version: plan.To, Phase: phase, Unchecked: true}); err != nil {
-				return err
-			}
+		if err := v.reach(ctx, schemaOrder{version: number, phase: schemaContracted, unchecked: true}); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -203,34 +197,14 @@ func (v *versioning) admitTo(ctx context.Context, number int) error {
 	return err
 }
 
-func (v *versioning) reach(ctx context.Context, o postgres.Order) error {
-	return v.engine.Reach(ctx, o, func(p postgres.Progress) { v.progress(schemaProgress(p)) })
-}
-
-func schemaProgress(p postgres.Progress) string {
-	text := p.Stage
-	switch {
-	case p.Paused != "":
-		text += ", pauses: " + p.Paused
-	case p.Rows > 0:
-		text += fmt.Sprintf(", %d of about %d rows", p.Filled, p.Rows)
-	case p.Filled > 0:
-		text += fmt.Sprintf(", %d rows", p.Filled)
-	}
-	if p.Try > 1 {
-		text += fmt.Sprintf(", try %d", p.Try)
-	}
-	if len(p.Blockers) > 0 {
-		b := p.Blockers[0]
-		text += fmt.Sprintf(", waits for process %d of %s (%s)", b.PID, b.User, b.State)
-	}
-	return text
+func (v *versioning) reach(ctx context.Context, o schemaOrder) error {
+	return v.engine.Reach(ctx, o, v.progress)
 }
 
 // names are the files that a version was made of.
-func names(v postgres.Version) []string {
-	list := make([]string, 0, len(v.Plan.Set.Files))
-	for _, f := range v.Plan.Set.Files {
+func names(v schemaVersion) []string {
+	list := make([]string, 0, len(v.files))
+	for _, f := range v.files {
 		list = append(list, f.Name)
 	}
 	return list

@@ -24,10 +24,10 @@ type shopDB struct {
 	files map[string]string
 }
 
-func newShopDB(t *testing.T) *shopDB {
+func newShopDB(t *testing.T, settings ...string) *shopDB {
 	t.Helper()
 	ctx := t.Context()
-	server, err := dbtest.Postgres(ctx)
+	server, err := dbtest.Postgres(ctx, settings...)
 	if err != nil {
 		t.Fatal(err)
 	}

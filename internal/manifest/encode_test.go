@@ -117,6 +117,9 @@ func appTree(a noon.App, shuffle func(tree) tree) tree {
 		}
 		if s.Migrations != "" {
 			t = append(t, pair{"migrations", text(s.Migrations)})
+			if s.Lint.Refuse != "" {
+				t = append(t, pair{"lint", shuffle(without(tree{{"refuse", text(string(s.Lint.Refuse))}, {"uses", texts(s.Lint.Uses)}}))})
+			}
 		}
 		t = append(t, pair{"kind", text(s.Kind)}, pair{"coexistence", text(string(s.Coexistence))})
 		if s.Migrate != nil {

@@ -133,6 +133,9 @@ func drawApp(t *rapid.T) noon.App {
 		case d.bool() && len(a.Secrets) > 0:
 			s.URL, s.Migrations = a.Secrets[0], d.name("dir")
 			s.Kind, s.Coexistence = "postgres", rapid.SampledFrom([]noon.Coexistence{noon.Shared, noon.Versioned}).Draw(t, "coexistence")
+			if d.bool() {
+				s.Lint = noon.Lint{Refuse: rapid.SampledFrom([]noon.Gravity{noon.GravityError, noon.GravityWarning, noon.GravityNever}).Draw(t, "refuse"), Uses: d.names("table", 0)}
+			}
 			if s.Coexistence == noon.Versioned {
 				s.Role = d.name("role")
 			}

@@ -16,15 +16,17 @@ func storeRule() rule[noon.Store] {
 		key("kind", kind, func(s *noon.Store) *string { return &s.Kind },
 			"What it is: sqlite, postgres, redis, files …").must(),
 		key("coexistence", coexistenceRule(), func(s *noon.Store) *noon.Coexistence { return &s.Coexistence },
-			"How it serves two releases at once. \"versioned\" is for PostgreSQL and needs migrations; \"slotted\" and \"copied\" come later.").must(),
+			"How it serves two releases at once. \"versioned\" is for PostgreSQL, MariaDB and MySQL and needs migrations; \"slotted\" and \"copied\" come later.").must(),
 		key("url", variableRule(), func(s *noon.Store) *string { return &s.URL },
 			"Name of the variable or secret that holds the address of the server: postgres://…, mysql://…, sqlite:FILE. noon connects to it itself."),
 		key("role", roleRule(), func(s *noon.Store) *string { return &s.Role },
-			"Database role that owns the tables and that the app had before noon, where the role in url is noon's own. Only of a versioned store."),
+			"Database role (on MariaDB and MySQL: user) that the app had before noon, and that owns the tables, where the one in url is noon's own. Only of a versioned store."),
 		keyed("migrate", taskRule("migration", "10m"), func(s *noon.Store, c noon.Command) { s.Migrate = &c },
 			"Command that brings the store to what the release needs, run while the release before serves."),
 		key("migrations", fileRule("path", "migrations", false), func(s *noon.Store) *string { return &s.Migrations },
 			"Directory with files that noon applies itself: SQL of a shared store, declared operations of a versioned one. Instead of migrate."),
+		key("lint", lintRule(), func(s *noon.Store) *noon.Lint { return &s.Lint },
+			"What is made of the hazards of the migrations, such as a lock that keeps users waiting."),
 		key("compatible", boolRule(), func(s *noon.Store) *bool { return &s.Compatible },
 			"Declares that the release before works with the migrated store.").or("false"),
 		key("quiet", boolRule(), func(s *noon.Store) *bool { return &s.Quiet },
@@ -33,7 +35,7 @@ func storeRule() rule[noon.Store] {
 			"Files whose content decides whether migrate has work. Without it migrate always runs."),
 		key("rehearsal", rehearsalRule(), func(s *noon.Store) *noon.Rehearsing { return &s.Rehearsal },
 			"How changes of the store are rehearsed on a copy of it, and whether they must be. Only of a store with migrations."),
-	}, checkStore)
+	}, checkStore, checkLint)
 }
 
 // checkStore: the keys of a store fit each other.
@@ -77,7 +79,7 @@ func checkMigrations(d *decoder, v value, s *noon.Store, wrong func(name, messag
 // migrated are the kinds of stores whose migrations noon applies.
 func migrated(c noon.Coexistence) []string {
 	if c == noon.Versioned {
-		return []string{"postgres"}
+		return []string{"mariadb", "mysql", "postgres"}
 	}
 	return []string{"mariadb", "mysql", "postgres", "sqlite"}
 }

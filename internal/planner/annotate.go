@@ -24,6 +24,7 @@ func (s *sketch) annotate() {
 	for _, h := range s.app.HooksAt(noon.OnFailure) {
 		s.plan.Failure = append(s.plan.Failure, s.hookFact(h))
 	}
+	s.plan.Hazards = s.hazards()
 	s.plan.Warnings = s.warnings()
 }
 

@@ -26,6 +26,7 @@ type Input struct {
 	Walked  []Walked                    // pairs of releases that have lived side by side before
 	Brings  map[string][]noon.Brought   // store name → migrations that To has and the live release has not
 	Past    map[string][]noon.Brought   // store name → migrations that are completed and that To has not
+	Hazards []noon.Hazard               // of migrations that stores do not have yet, in the order in which they run
 
 	Rehearsed map[string]Rehearsed // store name → the newest rehearsal of To, if there is one
 }

@@ -149,6 +149,12 @@ func TestPlansAreGolden(t *testing.T) {
 			in.Rehearsed = map[string]planner.Rehearsed{"db": {Old: true, Because: "rehearsed 9d ago on 1,000,000 rows"}}
 			return in
 		},
+		"data-hazards": func(t *testing.T) planner.Input {
+			t.Helper()
+			in := input(t, noon.PlanDeploy, migrated(noon.Shared))
+			in.Brings, in.Hazards = brings(), hazards()
+			return in
+		},
 		"data-rollback-warm": func(t *testing.T) planner.Input {
 			t.Helper()
 			in := input(t, noon.PlanDeploy, migrated(noon.Versioned))
@@ -192,6 +198,45 @@ func TestPlansAreGolden(t *testing.T) {
 func migrated(c noon.Coexistence) func(*noon.App) {
 	return func(a *noon.App) {
 		a.Stores = []noon.Store{{Name: "db", Kind: "postgres", Coexistence: c, Compatible: c == noon.Shared, URL: "DATABASE_URL", Migrations: "migrations"}}
+	}
+}
+
+func hazards() []noon.Hazard {
+	return []noon.Hazard{
+		{Store: "db", Phase: noon.DataBoth, Gravity: noon.GravityError, Rule: "create-index", File: "migrations/0004.sql", Line: 3, Text: "nobody can write public.users until the index is built", Advice: "Build it CONCURRENTLY."},
+		{Store: "db", Phase: noon.DataAlone, Gravity: noon.GravityWarning, Rule: "set-not-null", File: "migrations/0005.sql", Line: 9, Text: "public.users is read from beginning to end"},
+		{Store: "db", Phase: noon.DataBoth, Gravity: noon.GravityNote, Rule: "drop-table", File: "migrations/0004.sql", Line: 7, Text: "it is gone", Accepted: "nobody has used it since r3"},
+	}
+}
+
+// What refuses a deployment is each store's word; going back is never refused.
+func TestHazardsRefuse(t *testing.T) {
+	t.Parallel()
+	for refuse, want := range map[noon.Gravity]string{"": "create-index", noon.GravityError: "create-index", noon.GravityWarning: "create-index set-not-null", noon.GravityNever: ""} {
+		for _, kind := range []noon.PlanKind{noon.PlanDeploy, noon.PlanRollback} {
+			in := input(t, kind, migrated(noon.Shared), func(a *noon.App) { a.Stores[0].Lint.Refuse = refuse })
+			in.Hazards = hazards()
+			p, err := planner.Plan(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var refusing []string
+			for _, h := range p.Hazards {
+				if h.Refuses {
+					refusing = append(refusing, h.Rule)
+				}
+			}
+			expected := want
+			if kind == noon.PlanRollback {
+				expected = ""
+			}
+			if got := strings.Join(refusing, " "); got != expected || (p.Refusal() != nil) != (expected != "") {
+				t.Errorf("refuse %q, %s: refused for %q (%v), want %q", refuse, kind, got, p.Refusal(), expected)
+			}
+			if in.Hazards[0].Refuses {
+				t.Error("the input was changed")
+			}
+		}
 	}
 }
 

@@ -102,6 +102,25 @@ func versioned(t *testing.T) noon.Plan {
 	})
 }
 
+// hazardous is the plan of a deployment whose migrations would hurt.
+func hazardous(t *testing.T) noon.Plan {
+	t.Helper()
+	p := second(t)
+	p.Hazards = []noon.Hazard{
+		{
+			Store: "db", Phase: noon.DataBoth, Gravity: noon.GravityError, Rule: "create-index", File: "migrations/0004.sql", Line: 3, Refuses: true,
+			Statement: "CREATE INDEX orders_at ON orders (at)", Text: "nobody can write public.orders until the index is built",
+			Locks:    []noon.HazardLock{{Table: "public.orders", Mode: "SHARE", Blocks: "blocks writes"}},
+			Expected: "index build of about 5,000,000 rows: 1 s to 5 s (measured)", Advice: "Build it CONCURRENTLY, outside of a transaction.",
+			Instead: "-- noon: expand\n-- noon: no-transaction\nCREATE INDEX CONCURRENTLY orders_at ON orders (at);\n",
+		},
+		{Store: "db", Phase: noon.DataAlone, Gravity: noon.GravityWarning, Rule: "set-not-null", File: "migrations/0005.sql", Line: 9, Statement: "ALTER TABLE \x1b[2J", Text: "it is read from beginning to end", Advice: "Prove it by a check."},
+		{Store: "db", Phase: noon.DataBoth, Gravity: noon.GravityNote, Rule: "drop-table", File: "migrations/0004.sql", Line: 7, Text: "it is gone", Accepted: "nobody has used it since r3"},
+		{Store: "db", Gravity: noon.GravityWarning, Text: "what its migrations would do could not be looked at", Advice: "Try again."},
+	}
+	return p
+}
+
 // back is the plan of a rollback to r1 while it is warm.
 func back(t *testing.T) noon.Plan {
 	t.Helper()

@@ -81,6 +81,9 @@ func (p Page) planNotes(v api.Preview) string {
 			b.WriteString(p.warn("  not undone by going back, from "+st.Kind.Label()+" on: ") + Clean(what) + "\n")
 		}
 	}
+	for _, h := range v.Plan.Hazards {
+		b.WriteString(p.hazard(h))
+	}
 	for _, w := range v.Plan.Warnings {
 		b.WriteString(p.warn("  warning: ") + Clean(w) + "\n")
 	}

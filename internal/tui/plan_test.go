@@ -14,7 +14,7 @@ var newest = noon.Release{
 
 func TestPlan(t *testing.T) {
 	t.Parallel()
-	for name, p := range map[string]noon.Plan{"first": first(t), "second": second(t), "back": back(t), "data": versioned(t)} {
+	for name, p := range map[string]noon.Plan{"first": first(t), "second": second(t), "back": back(t), "data": versioned(t), "hazards": hazardous(t)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			v := api.Preview{Plan: p}

@@ -52,7 +52,7 @@ func TestRead(t *testing.T) {
 		t.Errorf("default: null is read as %+v", d)
 	}
 	lost := strings.Join(set.Irreversible(), "\n")
-	for _, want := range []string{"drop_column users.nick", "drop_table old", "add_enum_value", "sql has no down"} {
+	for _, want := range []string{"drop_column users.nick", "drop_table old", "add_enum_value", "sql of a.yaml:53: what it removes"} {
 		if !strings.Contains(lost, want) {
 			t.Errorf("%s is not irreversible in\n%s", want, lost)
 		}

@@ -33,8 +33,10 @@ func (op Operation) irreversible() string {
 		return fmt.Sprintf("move_column %s.%s: where rows share a key all values but the one that goes to %s, and those of rows without one there", f.Table, f.Column, t.Table)
 	case op.AddEnumValue != nil:
 		return fmt.Sprintf("add_enum_value %s: a value can not be taken out of a type", op.AddEnumValue.Type)
+	case op.SQL != nil && op.SQL.Contracts():
+		return fmt.Sprintf("sql of %s: what it removes", op.At)
 	case op.SQL != nil && op.SQL.Down == "":
-		return "sql has no down: whatever it does"
+		return fmt.Sprintf("sql of %s has no down: going back does not undo it", op.At)
 	}
 	return ""
 }

@@ -285,3 +285,6 @@ type SQL struct {
 	Down        string `json:"down,omitempty" yaml:"down"`
 	OnComplete  bool   `json:"on_complete,omitempty" yaml:"onComplete"` // pgroll's word for phase: contract
 }
+
+// Contracts reports whether the change is made when the release before is gone.
+func (s SQL) Contracts() bool { return s.Phase == "contract" || s.OnComplete }

@@ -68,6 +68,7 @@ func (m mariadb) create(ctx context.Context, s *Server) error {
 func (m mariadb) command(s *Server, port int) *exec.Cmd {
 	settings := slices.Concat([]string{
 		"basedir=" + m.base(), "datadir=" + m.data(s), "socket=" + filepath.Join(s.dir, "socket"), "pid-file=" + filepath.Join(s.dir, "pid"),
+		"tmpdir=" + s.dir, // a server that starts removes what it finds there
 		"bind-address=127.0.0.1", "port=" + strconv.Itoa(port), "skip-name-resolve", "default-time-zone=+00:00",
 		"character-set-server=utf8mb4", "innodb-flush-log-at-trx-commit=2", "innodb-buffer-pool-size=64M", "innodb-log-file-size=32M",
 		"max-connections=200", "log-warnings=1", "performance-schema=off", "init-file=" + filepath.Join(s.dir, "first.sql"),

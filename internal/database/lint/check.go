@@ -17,6 +17,7 @@ type Options struct {
 	Tiny       int64    // rows of a table under which nobody notices that it is read or written anew; 0: 10,000
 	Uses       []Use    // what releases use that are live or warm while the script runs
 	TimeZone   string   // of the sessions that run it; "": as the catalogue says
+	Alone      bool     // the release before is gone: what it alone used may go, in any section
 }
 
 const tiny = 10_000 // rows: a rewrite takes under 80 ms at the slowest rate
@@ -80,7 +81,15 @@ func Effects(statements []sqlparse.Statement, c *Catalog, o Options) []Effect {
 }
 
 func run(w *world, statements []sqlparse.Statement, c *Catalog, o Options) *check {
-	k := &check{world: w, catalog: c, options: o, statements: statements, contract: strings.HasSuffix(o.File, ".down.sql")}
+	k := newCheck(w, statements, c, o)
+	for i := range statements {
+		k.statement(i)
+	}
+	return k
+}
+
+func newCheck(w *world, statements []sqlparse.Statement, c *Catalog, o Options) *check {
+	k := &check{world: w, catalog: c, options: o, statements: statements, contract: o.Alone || strings.HasSuffix(o.File, ".down.sql")}
 	if o.TimeZone != "" {
 		k.world.utc = o.TimeZone == "UTC"
 	}
@@ -89,9 +98,6 @@ func run(w *world, statements []sqlparse.Statement, c *Catalog, o Options) *chec
 	}
 	k.separate = o.Separate
 	k.next()
-	for i := range statements {
-		k.statement(i)
-	}
 	return k
 }
 
@@ -132,7 +138,7 @@ func directiveOf(comment string) (d Directive, ok bool) {
 }
 
 func (k *check) section(d Directive) {
-	k.contract = d.Word == "contract" || d.Word == "down" // then nobody uses what goes
+	k.contract = k.options.Alone || d.Word == "contract" || d.Word == "down" // then nobody uses what goes
 	if d.Word == "down" {
 		k.world = newWorld(k.catalog, k.options.SearchPath) // it undoes what stands above it
 	}

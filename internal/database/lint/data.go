@@ -92,7 +92,7 @@ func batched(text string, n sqlparse.Node, t *table, key string) string {
 		alias = t.Name.Name
 	}
 	column := ident(alias) + "." + ident(key)
-	between := column + " >= :low AND " + column + " < :high"
+	between := column + " BETWEEN :low AND :high" // both belong to the batch
 	where := n.Node("whereClause")
 	if !where.There() {
 		return text + " WHERE " + between

@@ -141,7 +141,7 @@ func (l *look) fixVolatile(t *table, def sqlparse.Node, has map[string]sqlparse.
 	value = strings.TrimSpace(value[len("DEFAULT"):])
 	list := []Step{
 		{SQL: []string{l.plainColumn(t, def), alterTable(t, "ALTER COLUMN "+column+" SET DEFAULT "+value)}},
-		{SQL: []string{"UPDATE " + t.sql() + " SET " + column + " = " + value + " WHERE " + column + " IS NULL AND " + ident(key[0]) + " >= :low AND " + ident(key[0]) + " < :high"}, Data: t.Schema + "." + t.Name.Name + "." + key[0]},
+		{SQL: []string{"UPDATE " + t.sql() + " SET " + column + " = " + value + " WHERE " + column + " IS NULL AND " + ident(key[0]) + " BETWEEN :low AND :high"}, Data: t.Schema + "." + t.Name.Name + "." + key[0]},
 	}
 	if has["CONSTR_NOTNULL"].There() {
 		list = append(list, l.fixNotNull(t, def.Text("colname"))...)

@@ -25,7 +25,7 @@ func (f Finding) text(b *strings.Builder) {
 	for _, l := range f.Locks {
 		fmt.Fprintf(b, "  lock: %s on %s, which %s\n", l.Mode, l.Table, l.Mode.Blocks())
 	}
-	if w := f.workText(); w != "" {
+	if w := f.Time(); w != "" {
 		fmt.Fprintf(b, "  time: %s\n", w)
 	}
 	if f.Accepted != "" {
@@ -49,8 +49,9 @@ func (f Finding) place() string {
 	return f.File + ":" + strconv.Itoa(f.Line)
 }
 
-// workText says how long the work takes.
-func (f Finding) workText() string {
+// Time says how much is read or written and how long that takes, "" if it is
+// nothing.
+func (f Finding) Time() string {
 	switch {
 	case f.Work == Nothing:
 		return ""
@@ -76,7 +77,7 @@ func (f Finding) Message() string {
 	for _, l := range f.Locks {
 		parts = append(parts, fmt.Sprintf("%s on %s.", l.Mode, l.Table))
 	}
-	if w := f.workText(); w != "" {
+	if w := f.Time(); w != "" {
 		parts = append(parts, w+".")
 	}
 	return strings.Join(append(parts, f.Advice), " ")

@@ -80,6 +80,7 @@ func otherRules() []Rule {
 		{"enum-order", Note, true, "adds a value to an enum without saying where", "it sorts last, and a release that does not know it may meet it", "Say BEFORE or AFTER, and let the new release write it only when the old one has gone.", false},
 		{"enum-in-transaction", Error, true, "uses a value of an enum in the transaction that adds it", "the server refuses it", "Use it in another section.", false},
 		{"opaque", Warning, true, "runs code that can not be looked into", "what it locks and changes is not known", "Write it as plain statements, or rehearse it.", false},
+		{"unreadable", Error, true, "is not SQL as PostgreSQL 17 reads it", "it fails, or the server is newer and knows it; nothing of its file is looked at", "Correct it. What only a newer server reads has to be rehearsed.", false},
 		{"no-lock-timeout", Warning, true, "takes a strong lock without a lock_timeout", "behind one long query it waits, and everybody after it waits behind it", "SET LOCAL lock_timeout = '200ms' first, and try again; noon does both for files with its directives.", false},
 		{"nested-transaction", Warning, true, "begins or ends a transaction inside of the runner's", "what the runner thinks is one transaction is not", "Remove it; with `-- noon: no-transaction` noon begins none.", false},
 		{"uncommitted", Error, true, "leaves its transaction open", "nothing of it is kept, and its locks stay until the session ends", "Add COMMIT, or remove BEGIN.", false},

@@ -3,6 +3,7 @@ package lint
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/noon-deploy/noon/internal/database/sqlparse"
 )
@@ -14,6 +15,19 @@ type Use struct {
 	Column  string `json:"column,omitempty"` // "": the table as a whole; "*": all of its columns
 	Release string `json:"release"`          // "r41", or the role that ran it
 	Source  string `json:"source"`           // how that is known: a query, "rehearsal", "declared"
+}
+
+// UseOf reads TABLE, TABLE.COLUMN or SCHEMA.TABLE.COLUMN.
+func UseOf(text, release, source string) Use {
+	u := Use{Table: text, Column: "*", Release: release, Source: source}
+	parts := strings.Split(text, ".")
+	switch len(parts) {
+	case 2:
+		u.Table, u.Column = parts[0], parts[1]
+	case 3:
+		u.Schema, u.Table, u.Column = parts[0], parts[1], parts[2]
+	}
+	return u
 }
 
 // inUse finds the uses of a table, or of one column of it, by releases that

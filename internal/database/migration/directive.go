@@ -6,17 +6,23 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/noon-deploy/noon/internal/database/migration/sqltext"
 )
 
-// Directives are comments of this form.
-var directive = regexp.MustCompile(`^--\s*noon:\s*(.*?)\s*$`)
+// Directives are comments of this form. Expressions are compiled when they are
+// first used: most processes of noon never use them.
+var directive = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^--\s*noon:\s*(.*?)\s*$`) })
 
 var (
-	overClause = regexp.MustCompile(`^over\s+((?:[\w$]+|"[^"]+"|` + "`[^`]+`" + `)(?:\.(?:[\w$]+|"[^"]+"|` + "`[^`]+`" + `))*)\.([\w$]+|"[^"]+"|` + "`[^`]+`" + `)\s+in\s+([0-9]{1,7})$`)
-	because    = regexp.MustCompile(`^([a-z-]+)\s+"([^"]+)"$`)
-	numbers    = regexp.MustCompile(`^replaces\s+([0-9]{1,18})-([0-9]{1,18})\s+with\s+([0-9]{1,9})\s+sections?$`)
+	overClause = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^over\s+((?:[\w$]+|"[^"]+"|` + "`[^`]+`" + `)(?:\.(?:[\w$]+|"[^"]+"|` + "`[^`]+`" + `))*)\.([\w$]+|"[^"]+"|` + "`[^`]+`" + `)\s+in\s+([0-9]{1,7})$`)
+	})
+	because = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([a-z-]+)\s+"([^"]+)"$`) })
+	numbers = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^replaces\s+([0-9]{1,18})-([0-9]{1,18})\s+with\s+([0-9]{1,9})\s+sections?$`)
+	})
 )
 
 const maxBatch = 100_000 // rows
@@ -59,7 +65,7 @@ func (r *reader) parse(file, text string, down bool, m *Migration) []Section {
 func (p *parser) statement(st sqltext.Statement, down bool) {
 	blocking := ""
 	for _, t := range st.Tokens {
-		words := directive.FindStringSubmatch(t.Text)
+		words := directive().FindStringSubmatch(t.Text)
 		if t.Kind != sqltext.Comment || words == nil {
 			continue
 		}
@@ -138,7 +144,7 @@ func (p *parser) marker(kind Kind, rest string, t sqltext.Token, down bool) {
 	if rest == "" {
 		return
 	}
-	over := overClause.FindStringSubmatch(rest)
+	over := overClause().FindStringSubmatch(rest)
 	size := 0
 	if over != nil {
 		size, _ = strconv.Atoi(over[3]) // the expression allows digits only
@@ -180,7 +186,7 @@ func (p *parser) property(word, text string, t sqltext.Token) {
 }
 
 func (p *parser) replaces(text string, t sqltext.Token) {
-	parts := numbers.FindStringSubmatch(text)
+	parts := numbers().FindStringSubmatch(text)
 	if parts == nil {
 		p.wrong(p.file, t.Line, "Write `-- noon: replaces 1-7 with 9 sections`; `noon migration squash` does.", "%q is not understood", text)
 		return
@@ -196,7 +202,7 @@ func (p *parser) replaces(text string, t sqltext.Token) {
 }
 
 func (p *parser) because(text string, t sqltext.Token) string {
-	parts := because.FindStringSubmatch(text)
+	parts := because().FindStringSubmatch(text)
 	if parts == nil {
 		word, _, _ := strings.Cut(text, " ")
 		p.wrong(p.file, t.Line, fmt.Sprintf("Write `-- noon: %s \"why\"`.", word), "%s does not say why", word)

@@ -31,7 +31,7 @@ func openMySQL(address string, opts Options) (*Database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("it is no URL: %w", hideURL(err))
 	}
-	config, err := mysqlConfig(u)
+	config, err := MySQLConfig(u)
 	if err != nil {
 		return nil, err
 	}
@@ -48,9 +48,9 @@ func openMySQL(address string, opts Options) (*Database, error) {
 	}, nil
 }
 
-// mysqlConfig reads mysql://USER:PASSWORD@HOST:PORT/DATABASE with ?tls= (true,
+// MySQLConfig reads mysql://USER:PASSWORD@HOST:PORT/DATABASE with ?tls= (true,
 // skip-verify, preferred) and ?socket=PATH.
-func mysqlConfig(u *url.URL) (*mysql.Config, error) {
+func MySQLConfig(u *url.URL) (*mysql.Config, error) {
 	config := mysql.NewConfig()
 	config.User = u.User.Username()
 	config.Passwd, _ = u.User.Password()

@@ -94,17 +94,21 @@ func changesTable(st sqltext.Statement) (separator string, changes bool) {
 
 // changedTable is the name of the table, as it is written.
 func changedTable(st sqltext.Statement) string {
-	mark := "TABLE"
-	if !st.Begins("ALTER") {
-		mark = "ON"
+	if st.Begins("ALTER") {
+		return tableAfter(st, "TABLE")
 	}
+	return tableAfter(st, "ON")
+}
+
+// tableAfter is the name behind a word, as it is written.
+func tableAfter(st sqltext.Statement, mark string) string {
 	after := false
 	var name strings.Builder
 	for _, t := range st.Tokens {
 		switch {
 		case !after:
 			after = t.Is(mark)
-		case t.Is("IF", "NOT", "EXISTS") && name.Len() == 0:
+		case t.Is("IF", "NOT", "EXISTS", "TABLE") && name.Len() == 0:
 		case t.Meaningful():
 			name.WriteString(t.Text)
 		case t.Kind == sqltext.Space && name.Len() > 0:

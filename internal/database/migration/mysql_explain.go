@@ -11,13 +11,6 @@ import (
 	"github.com/noon-deploy/noon"
 )
 
-var (
-	nearLine   = regexp.MustCompile(` at line ([0-9]+)$`)
-	deniedTo   = regexp.MustCompile(`^([A-Z, ]+) command denied to user '([^']*)'@'([^']*)' for (?:table|view|routine) [` + "`" + `']?(.+?)[` + "`" + `']?$`)
-	deniedDB   = regexp.MustCompile(`Access denied for user '([^']*)'@'([^']*)' to database '([^']*)'`)
-	deniedMore = regexp.MustCompile(`need \(at least one of\) the (.+) privilege`)
-)
-
 // explain is by the servers' error numbers.
 func (m mariadb) explain(err error) problem {
 	e, ok := errors.AsType[*mysql.MySQLError](err)
@@ -44,7 +37,7 @@ func (m mariadb) explain(err error) problem {
 		out.kind, out.hint = noon.Unavailable, "The server has no connection left. Try again, or raise max_connections."
 	case 1064: // syntax
 		out.kind = noon.Invalid
-		if at := nearLine.FindStringSubmatch(e.Message); at != nil {
+		if at := regexp.MustCompile(` at line ([0-9]+)$`).FindStringSubmatch(e.Message); at != nil {
 			out.line, _ = strconv.Atoi(at[1]) // the expression allows digits only
 		}
 	}
@@ -54,6 +47,9 @@ func (m mariadb) explain(err error) problem {
 // grant is the statement that gives what is missing.
 func (m mariadb) grant(message string) string {
 	const who = "An administrator can run: "
+	deniedTo := regexp.MustCompile(`^([A-Z, ]+) command denied to user '([^']*)'@'([^']*)' for (?:table|view|routine) [` + "`" + `']?(.+?)[` + "`" + `']?$`)
+	deniedDB := regexp.MustCompile(`Access denied for user '([^']*)'@'([^']*)' to database '([^']*)'`)
+	deniedMore := regexp.MustCompile(`need \(at least one of\) the (.+) privilege`)
 	if f := deniedTo.FindStringSubmatch(message); f != nil {
 		return fmt.Sprintf(who+"GRANT %s ON `%s`.* TO '%s'@'%s';", f[1], m.database, f[2], f[3])
 	}

@@ -91,17 +91,12 @@ func isConnection(err error) bool {
 		strings.Contains(text, "bad connection") || strings.Contains(text, "invalid connection") || strings.Contains(text, "connection reset") || strings.Contains(text, "broken pipe")
 }
 
-var (
-	deniedFor = regexp.MustCompile(`permission denied for (\w+) (.+)`)
-	ownerOf   = regexp.MustCompile(`must be (?:able to SET ROLE|owner of) (\w+) (.+)`)
-)
-
 // grant is the statement that gives what is missing.
 func (p postgres) grant(e *pgconn.PgError) string {
-	if m := ownerOf.FindStringSubmatch(e.Message); m != nil {
+	if m := regexp.MustCompile(`must be (?:able to SET ROLE|owner of) (\w+) (.+)`).FindStringSubmatch(e.Message); m != nil {
 		return fmt.Sprintf("The owner or a superuser can run: ALTER %s %s OWNER TO %s; or give noon's user the owner's role: GRANT <owner> TO %s.", strings.ToUpper(m[1]), m[2], quoteName(p.user), quoteName(p.user))
 	}
-	m := deniedFor.FindStringSubmatch(e.Message)
+	m := regexp.MustCompile(`permission denied for (\w+) (.+)`).FindStringSubmatch(e.Message)
 	if m == nil {
 		return "A superuser has to give noon's user the privilege, or has to do this step."
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/database/migration/sqltext"
@@ -86,10 +87,12 @@ func (r *reader) refuse() error {
 	return &noon.Error{Kind: noon.Invalid, Op: "read migrations", Err: errors.Join(all...), Hint: r.mistakes[0].Hint}
 }
 
-var fileName = regexp.MustCompile(`^([0-9]{1,18})_([A-Za-z0-9][A-Za-z0-9_-]*?)(\.up|\.down)?\.sql$`)
+var fileName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([0-9]{1,18})_([A-Za-z0-9][A-Za-z0-9_-]*?)(\.up|\.down)?\.sql$`)
+})
 
 func (r *reader) file(dir fs.FS, name string) {
-	parts := fileName.FindStringSubmatch(name)
+	parts := fileName().FindStringSubmatch(name)
 	if parts == nil || len(parts[2]) > maxName {
 		r.wrong(name, 0, fmt.Sprintf("Rename it: up to 18 digits, _, up to %d letters, digits, - and _.", maxName),
 			"its name is not NNNN_name.up.sql, NNNN_name.down.sql or NNNN_name.sql")

@@ -38,13 +38,9 @@ type Status struct {
 // Status tells where every migration is. It changes nothing and waits for
 // nobody.
 func (d *Database) Status(ctx context.Context, set Set) ([]Status, error) {
-	history := map[key]record{}
-	there, err := d.hasHistory(ctx, d.db)
-	if err == nil && there {
-		history, err = d.records(ctx, d.db)
-	}
+	history, err := d.known(ctx)
 	if err != nil {
-		return nil, d.trouble("read the history of", d.name, err)
+		return nil, err
 	}
 	all := []Status{}
 	covered := map[int64]bool{}

@@ -10,7 +10,7 @@ import (
 	"github.com/noon-deploy/noon"
 )
 
-// Of looks into the database of an address: postgres:// or
+// Of looks into the database of an address: postgres://, mariadb://, mysql:// or
 // sqlite:FILE. Addresses of other kinds give no schema and no error. No error
 // holds the address: there is a password in it.
 func Of(ctx context.Context, address string) (noon.Schema, error) {
@@ -20,6 +20,8 @@ func Of(ctx context.Context, address string) (noon.Schema, error) {
 	switch scheme {
 	case "postgres", "postgresql":
 		s, err = postgres(ctx, address)
+	case "mariadb", "mysql":
+		s, err = mariadb(ctx, address)
 	case "sqlite":
 		s, err = sqlite(ctx, strings.TrimPrefix(address, "sqlite:"))
 	default:

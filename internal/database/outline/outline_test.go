@@ -3,6 +3,7 @@ package outline_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,6 +70,60 @@ func TestPostgres(t *testing.T) {
 	}
 	wrong := strings.Replace(address, dbtest.Password, "not-this-one", 1)
 	if _, err := outline.Of(ctx, wrong); err == nil || strings.Contains(err.Error(), "not-this-one") {
+		t.Errorf("with a wrong password: %v", err)
+	}
+}
+
+func TestMariaDB(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	server, err := dbtest.MariaDB(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	address, err := server.MariaDBDatabase(ctx, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("mysql", fmt.Sprintf("root:%s@tcp(127.0.0.1:%d)/shop?multiStatements=true", dbtest.Password, server.Port()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close() //nolint:errcheck // the test is done with it
+	exec := func(text string) {
+		t.Helper()
+		if _, err := db.ExecContext(ctx, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec("create table users (id bigint auto_increment primary key, name varchar(50) not null, mail varchar(50), key users_mail (mail)); create table noon_migration (n int)")
+	before := of(t, address)
+	exec(`alter table users drop column name, modify mail varchar(80), drop key users_mail, add age int default 0, add constraint old check (age >= 0);
+		create table orders (id int primary key, user bigint, constraint bought foreign key (user) references users (id) on delete cascade);
+		create unique index orders_user on orders (user, id desc); create view ids as select id from users;
+		create trigger hello before insert on orders for each row set new.user = 1; alter table noon_migration add m int`)
+	want := []string{
+		"- column users.name", "~ column users.mail: varchar(50), now varchar(80)", "- index users.users_mail", "+ column users.age: int(11) default 0",
+		"+ constraint users.old: check (`age` >= 0)", "+ table orders", "+ column orders.id: int(11) not null", "+ column orders.user: bigint(20)",
+		"+ constraint orders.bought: foreign key (user) references users (id) on delete cascade on update restrict",
+		"+ index orders.PRIMARY: unique btree (id)", "+ index orders.orders_user: unique btree (user, id", "+ view ids: select ",
+		"+ column ids.id: bigint(20) not null default 0", "+ trigger orders.hello: before insert set new.user = 1",
+	}
+	got := before.Difference(of(t, address))
+	for _, line := range want {
+		if !strings.Contains(strings.Join(got, "\n"), line) {
+			t.Errorf("missing: %s", line)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+	if _, err := outline.Of(ctx, strings.Replace(address, dbtest.Password, "not-this-one", 1)); err == nil || strings.Contains(err.Error(), "not-this-one") {
 		t.Errorf("with a wrong password: %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"regexp"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -37,6 +38,10 @@ type Config struct {
 	Wait        bool          // wait for another engine's end instead of refusing
 	Epoch       int64         // of the controller that asks; who has seen a newer one refuses. 0: nobody's
 
+	// Make computes a plan, elsewhere; nil: [Make]. It needs PostgreSQL's
+	// grammar and the memory for it.
+	Make func(context.Context, change.Set, *pgcatalog.Catalog, Target) (Plan, error) `json:"-"`
+
 	Log   *slog.Logger    // nil: none
 	Fault *fault.Points   // nil: none
 	Trace pgx.QueryTracer // is told of every statement; nil: none
@@ -49,12 +54,12 @@ type Engine struct {
 	c Config
 }
 
-var appName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,29}$`)
+var appName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9_]{0,29}$`) })
 
 // Open checks the configuration and that the server answers and can be worked
 // with. Nothing is changed.
 func Open(ctx context.Context, c Config) (*Engine, error) {
-	if !appName.MatchString(c.App) {
+	if !appName().MatchString(c.App) {
 		return nil, &noon.Error{Kind: noon.Invalid, Op: "open database", Subject: c.App, Err: errors.New("this can not begin the name of a schema"), Hint: "An app's name here has lower-case letters, digits and _, begins with a letter, and has at most 30 of them."}
 	}
 	c.Schema = cmp.Or(c.Schema, "public")
@@ -65,6 +70,9 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	c.BatchTime = cmp.Or(c.BatchTime, 100*time.Millisecond)
 	c.MaxLag = cmp.Or(c.MaxLag, 10*time.Second)
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
+	if c.Make == nil {
+		c.Make = makeHere
+	}
 	e := &Engine{c: c}
 	conn, err := e.connect(ctx)
 	if err != nil {
@@ -81,6 +89,10 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	}
 	e.c.Role = cmp.Or(c.Role, user)
 	return e, nil
+}
+
+func makeHere(_ context.Context, set change.Set, catalog *pgcatalog.Catalog, to Target) (Plan, error) {
+	return Make(set, catalog, to), nil
 }
 
 // connect opens a connection whose settings do not depend on those of the role
@@ -157,7 +169,10 @@ func (e *Engine) Plan(ctx context.Context, set change.Set) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	p := Make(set, catalog, Target{App: e.c.App, Schema: e.c.Schema, Role: e.c.Role, From: from})
+	p, err := e.c.Make(ctx, set, catalog, Target{App: e.c.App, Schema: e.c.Schema, Role: e.c.Role, From: from})
+	if err != nil {
+		return p, err
+	}
 	if err := p.Refusal(); err != nil {
 		return p, err
 	}

@@ -57,7 +57,9 @@ begin
         select noon_d.{d} into new.{s} from {D} noon_d where {d_key=s_key};
     end;
   end if;
-  new.{mark} := new.{mark} & ~{bit};
+  if tg_op = 'INSERT' or {s_changed} or {sk_changed} then
+    new.{mark} := new.{mark} & ~{bit};
+  end if;
   return new;
 end`
 

@@ -60,7 +60,7 @@ func (m *model) losses() []Loss {
 		name := qualified(m.Schema, t.phys)
 		if t.was == nil {
 			if !t.receives() { // else the move knows
-				list = append(list, Loss{"rows of new table " + t.name, "select count(*) from " + name})
+				list = append(list, Loss{"rows of new table " + t.name, "select count(*) from " + name + " where " + m.afterExpand()})
 			}
 			continue
 		}
@@ -79,6 +79,14 @@ func (m *model) losses() []Loss {
 		}
 	}
 	return list
+}
+
+// afterExpand is true for a row that was not written by the transaction which
+// has made its table: what the change itself brings is nobody's to lose. The
+// record of that stage is a row of the same transaction.
+func (m *model) afterExpand() string {
+	return fmt.Sprintf("xmin::text is distinct from (select s.xmin::text from noon.stage s where s.app = %s and s.version = %d and s.phase = %s and s.name = 'expand')",
+		literal(m.App), m.From+1, literal(string(Expanded)))
 }
 
 // unlike counts rows whose new value is not the one that up makes: the old form

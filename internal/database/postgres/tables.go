@@ -356,18 +356,18 @@ func (m *model) replicaIdentity(o *change.ReplicaIdentity) {
 func (m *model) rawSQL(o *change.SQL) {
 	if o.Transaction != nil && !*o.Transaction {
 		s := Stage{Name: fmt.Sprintf("sql of %s", m.at), Kind: Alone, SQL: []string{o.Up}}
-		if o.Phase == "contract" || o.OnComplete {
+		if o.Contracts() {
 			m.aloneAfter = append(m.aloneAfter, s)
 		} else {
 			m.alone = append(m.alone, s)
 		}
 		m.find(Warning, "sql", "Write it so that it can run twice.", "it runs without a transaction: after a crash nobody knows whether it ran, and it is run again")
-	} else if o.Phase == "contract" || o.OnComplete {
+	} else if o.Contracts() {
 		m.contractSQL = append(m.contractSQL, o.Up)
 	} else {
 		m.expandSQL = append(m.expandSQL, o.Up)
 	}
-	if o.Down != "" && o.Phase != "contract" && !o.OnComplete {
+	if o.Down != "" && !o.Contracts() {
 		m.withdrawSQL = append([]string{o.Down}, m.withdrawSQL...)
 	}
 }

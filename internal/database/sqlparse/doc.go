@@ -4,8 +4,8 @@
 //
 // The first call of a process compiles the grammar: 1 to 3 s and about 265 MB,
 // which stay; another is compiled for every call that runs beside another. So
-// it is called where somebody waits for a plan or a lint, one call after the
-// other, and never in the path of a deployment. A command that calls nothing
+// it is called one call after the other, by commands that end, and for the
+// controller by a process of its own: see package grammar. What calls nothing
 // here pays nothing.
 //
 // Trees have the names of PostgreSQL's parse nodes and their fields, as in

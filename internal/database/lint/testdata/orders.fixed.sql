@@ -30,9 +30,9 @@ ALTER TABLE orders ADD CONSTRAINT orders_code_key UNIQUE USING INDEX orders_code
 ALTER TABLE orders ALTER COLUMN code TYPE varchar(40);
 ALTER TABLE orders ALTER COLUMN customer TYPE integer;
 -- noon: data over public.orders.id in 1000
-UPDATE orders SET token = gen_random_uuid() WHERE token IS NULL AND id >= :low AND id < :high;
+UPDATE orders SET token = gen_random_uuid() WHERE token IS NULL AND id BETWEEN :low AND :high;
 -- noon: data over public.orders.id in 1000
-UPDATE orders SET note = '' WHERE orders.id >= :low AND orders.id < :high;
+UPDATE orders SET note = '' WHERE orders.id BETWEEN :low AND :high;
 -- noon: contract
 ALTER TABLE orders ADD CONSTRAINT orders_token_not_null CHECK (token IS NOT NULL) NOT VALID;
 -- noon: contract

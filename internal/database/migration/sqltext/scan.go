@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // Dialect is whose rules hold.
@@ -101,8 +102,8 @@ func (s *scanner) measure() (kind Kind, length int, what string) {
 		return Name, quoted(rest, '`', false), "a name in quotes"
 	case c == '[' && s.dialect == SQLite:
 		return Name, upTo(rest, "]", 1), "a name in brackets"
-	case c == '$' && s.dialect == PostgreSQL && dollarTag.MatchString(rest):
-		tag := dollarTag.FindString(rest)
+	case c == '$' && s.dialect == PostgreSQL && dollarTag().MatchString(rest):
+		tag := dollarTag().FindString(rest)
 		return String, upTo(rest, tag, len(tag)), "a string in " + tag
 	case (c == 'e' || c == 'E') && s.dialect == PostgreSQL && strings.HasPrefix(rest[1:], "'"):
 		return String, escaped(rest), "a string"
@@ -112,7 +113,9 @@ func (s *scanner) measure() (kind Kind, length int, what string) {
 	return Symbol, 1, "" // a longer character is part of a word
 }
 
-var dollarTag = regexp.MustCompile(`^\$(?:[A-Za-z_\x{80}-\x{10FFFF}][A-Za-z0-9_\x{80}-\x{10FFFF}]*)?\$`)
+var dollarTag = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\$(?:[A-Za-z_\x{80}-\x{10FFFF}][A-Za-z0-9_\x{80}-\x{10FFFF}]*)?\$`)
+})
 
 // comment is the length of the comment that begins here, if one does.
 func (s *scanner) comment(rest string) (length int, ok bool) {
@@ -121,7 +124,7 @@ func (s *scanner) comment(rest string) (length int, ok bool) {
 		return lineLength(rest), true
 	case rest[0] == '#' && s.dialect == MySQL:
 		return lineLength(rest), true
-	case !strings.HasPrefix(rest, "/*") || s.dialect == MySQL && executable.MatchString(rest):
+	case !strings.HasPrefix(rest, "/*") || s.dialect == MySQL && executable(rest):
 		return 0, false
 	case s.dialect == PostgreSQL:
 		return nested(rest), true
@@ -129,9 +132,11 @@ func (s *scanner) comment(rest string) (length int, ok bool) {
 	return upTo(rest, "*/", 2), true
 }
 
-// executable comments hold code for some servers: they are read as symbols and
-// words.
-var executable = regexp.MustCompile(`^/\*M?!`)
+// executable reports whether a comment holds code for some servers: it is read
+// as symbols and words.
+func executable(rest string) bool {
+	return strings.HasPrefix(rest, "/*!") || strings.HasPrefix(rest, "/*M!")
+}
 
 func lineLength(rest string) int {
 	line, _, ended := strings.Cut(rest, "\n")

@@ -1,0 +1,222 @@
+package mariadb
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxPasses bounds how often a table is walked again for rows that were missed:
+// those whose key has changed under way.
+const maxPasses = 20
+
+const (
+	firstBatch = 200 // rows of the first batches; they grow while they are fast
+	smallest   = 20  // rows of a batch that takes too long
+)
+
+// key is where a span of a table ends: a value for each column of its key. nil
+// is the table's beginning or end.
+type key [][]byte
+
+// filling is one backfill under way. What a batch has done is in its rows: a row
+// that was filled is not marked as untried any more, so the journal only has to
+// say from where on there may be such rows.
+type filling struct {
+	*run
+	stage Stage
+	b     Backfill
+
+	mu    sync.Mutex
+	is    *progress
+	next  key // where the next span begins
+	ended bool
+	limit int   // rows of a span
+	under []key // beginnings of the spans that are under way, in their order
+}
+
+// fill makes the new form of all rows that have none.
+func (r *run) fill(ctx context.Context, s Stage, is *progress) error {
+	f := &filling{run: r, stage: s, b: *s.Backfill, is: is, limit: min(firstBatch, r.e.c.Batch), next: is.at}
+	for range maxPasses {
+		f.ended = false
+		if err := f.pass(ctx); err != nil {
+			return explain("backfill", f.b.Table, err)
+		}
+		var left bool
+		err := r.conn.QueryRowContext(ctx, fmt.Sprintf("SELECT EXISTS (SELECT 1 FROM %s WHERE %s >= %d)", f.table(), pending, untried)).Scan(&left)
+		if err != nil || !left {
+			return explain("look for rows that are left", f.b.Table, err)
+		}
+		f.next = nil
+	}
+	return r.conflict(r.plan.name(), fmt.Errorf("rows of %s change their keys again and again", f.b.Table), "Try again when less is written.")
+}
+
+func (f *filling) table() string { return qualified(f.plan.Database, f.b.Table) }
+
+// pass walks the table once, by several workers.
+func (f *filling) pass(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var all sync.WaitGroup
+	for range f.e.c.Workers {
+		all.Go(func() {
+			if err := f.worker(ctx); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	all.Wait()
+	return context.Cause(ctx)
+}
+
+func (f *filling) worker(ctx context.Context) error {
+	conn, err := f.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()                                                                        // it goes back into the pool
+	if _, err := conn.ExecContext(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"); err != nil { // rows that need nothing stay free
+		return err
+	}
+	for {
+		from, to, more, err := f.take(ctx, conn)
+		if err != nil || !more {
+			return err
+		}
+		began := time.Now()
+		n, err := f.batch(ctx, conn, from, to)
+		if err != nil {
+			return err
+		}
+		took := time.Since(began)
+		if err := f.done(ctx, conn, from, n, took); err != nil {
+			return err
+		}
+		f.e.c.Fault.Point("mariadb.batch.after")
+		pause(ctx, min(took/4, f.e.c.BatchTime)) // others want the server too
+	}
+}
+
+// take gives the next span, if there is one: more than from, at most to.
+func (f *filling) take(ctx context.Context, conn *sql.Conn) (from, to key, more bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ended {
+		return nil, nil, false, nil
+	}
+	from = f.next
+	if to, err = keyAfter(ctx, conn, f.table(), f.b.Key, from, f.limit); err != nil {
+		return nil, nil, false, err
+	}
+	f.next, f.ended = to, to == nil
+	f.under = append(f.under, from)
+	return from, to, true, nil
+}
+
+// keyAfter is the key of the n-th row after a key, nil if there are less.
+func keyAfter(ctx context.Context, conn queries, table string, columns []KeyColumn, from key, n int) (key, error) {
+	var names []string
+	for _, c := range columns {
+		names = append(names, quote(c.Name))
+	}
+	list := strings.Join(names, ", ")
+	var to key
+	err := each(ctx, conn, func(v []sql.NullString) error {
+		for _, one := range v {
+			to = append(to, []byte(one.String))
+		}
+		return nil
+	}, fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %d, 1", list, table, after(columns, from), list, n-1))
+	return to, err
+}
+
+// after is a condition that holds for rows after a key.
+func after(columns []KeyColumn, k key) string {
+	if k == nil {
+		return "TRUE"
+	}
+	text := "FALSE"
+	for i, c := range slices.Backward(columns) {
+		value := c.literal(k[i])
+		text = fmt.Sprintf("(%[1]s > %[2]s OR (%[1]s = %[2]s AND %[3]s))", quote(c.Name), value, text)
+	}
+	return fmt.Sprintf("(%s >= %s AND %s)", quote(columns[0].Name), columns[0].literal(k[0]), text) // the first part is what an index is searched by
+}
+
+// upTo is a condition that holds for rows up to a key.
+func upTo(columns []KeyColumn, k key) string {
+	if k == nil {
+		return "TRUE"
+	}
+	return fmt.Sprintf("(%s <= %s AND NOT %s)", quote(columns[0].Name), columns[0].literal(k[0]), after(columns, k))
+}
+
+// literal writes a value of the column so that it is compared as the column's
+// index is ordered.
+func (c KeyColumn) literal(value []byte) string {
+	switch {
+	case isText(c.Class):
+		return literal(string(value))
+	case strings.Contains(c.Class, "binary") || strings.Contains(c.Class, "blob"):
+		return "X'" + hex.EncodeToString(value) + "'"
+	case strings.Contains(c.Class, "int") || c.Class == "decimal":
+		return string(value)
+	}
+	return literal(string(value))
+}
+
+// batch fills the rows of a span that need it. The trigger does the work: for
+// it a row that is written at all is one to fill.
+func (f *filling) batch(ctx context.Context, conn *sql.Conn, from, to key) (int64, error) {
+	set := []string{pending + " = " + pending}
+	for _, c := range f.b.Keep {
+		set = append(set, quote(c)+" = "+quote(c))
+	}
+	text := fmt.Sprintf("UPDATE %s SET %s WHERE %s >= %d AND %s AND %s", f.table(), strings.Join(set, ", "), pending, untried, after(f.b.Key, from), upTo(f.b.Key, to))
+	until := time.Now().Add(f.e.c.LockBudget)
+	for {
+		f.e.c.Fault.Point("mariadb.batch.before")
+		result, err := conn.ExecContext(ctx, text)
+		if err == nil {
+			return result.RowsAffected()
+		}
+		if !busy(err) || time.Now().After(until) || !pause(ctx, 100*time.Millisecond) {
+			return 0, err
+		}
+	}
+}
+
+// done writes down how far the backfill is, and lets batches grow or shrink.
+func (f *filling) done(ctx context.Context, conn *sql.Conn, from key, n int64, took time.Duration) error {
+	var waiting int
+	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'").Scan(&waiting); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case took > f.e.c.BatchTime || waiting > 0:
+		f.limit = max(f.limit/2, min(smallest, f.e.c.Batch))
+	case took < f.e.c.BatchTime/2:
+		f.limit = min(f.limit*3/2+1, f.e.c.Batch)
+	}
+	i := slices.IndexFunc(f.under, func(k key) bool { return slices.EqualFunc(k, from, slices.Equal) })
+	f.under = slices.Delete(f.under, i, i+1)
+	f.is.filled += n
+	f.is.at = f.next
+	if len(f.under) > 0 {
+		f.is.at = f.under[0]
+	}
+	if f.is.at == nil && f.ended {
+		f.is.at = from
+	}
+	f.tell(Progress{Phase: Expanded, Stage: f.stage.Name, Filled: f.is.filled, Rows: f.b.Rows})
+	return record(ctx, conn, f.plan, Expanded, f.stage.Name, *f.is)
+}
