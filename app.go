@@ -109,6 +109,7 @@ type Store struct {
 	Compatible  bool        `json:"compatible,omitempty"` // declared: the release before works with the migrated store
 	Quiet       bool        `json:"quiet,omitempty"`      // it is migrated while no scheduled job runs
 	Changes     []string    `json:"changes,omitempty"`    // files whose content decides whether Migrate has work; empty: always
+	Rehearsal   Rehearsing  `json:"rehearsal,omitzero"`   // how its changes are rehearsed
 }
 
 // Watched are the files whose content decides whether the store's migrations

@@ -58,16 +58,18 @@ type GateKind string
 
 // The kinds of gates.
 const (
-	GateApproval GateKind = "approval" // a person
-	GateWindow   GateKind = "window"   // a time of the week
-	GateWarm     GateKind = "warm"     // the warm time has passed, or somebody said go on
+	GateApproval  GateKind = "approval"  // a person
+	GateWindow    GateKind = "window"    // a time of the week
+	GateWarm      GateKind = "warm"      // the warm time has passed, or somebody said go on
+	GateRehearsal GateKind = "rehearsal" // the change of a store was rehearsed, or a person lets it pass
 )
 
 // Gate is something to wait for before a state is entered.
 type Gate struct {
 	Kind   GateKind      `json:"kind"`
 	Window *Window       `json:"window,omitempty"`
-	For    time.Duration `json:"for,omitempty"` // GateWarm
+	For    time.Duration `json:"for,omitempty"`   // GateWarm
+	Store  string        `json:"store,omitempty"` // GateRehearsal
 }
 
 // Window is a time of the week in which a step may be taken.

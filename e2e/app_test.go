@@ -24,11 +24,12 @@ type recipe struct {
 	top       string // more of noon.yaml
 	envs      string // environments
 	command   string // of the build
+	files     string // more files, after a comma
 }
 
 func (r recipe) manifest() string {
 	return fmt.Sprintf(`app: app
-build: {command: %q, files: [app, mode], timeout: 1m}
+build: {command: %q, files: [app, mode%s], timeout: 1m}
 variables: [%s, EFFECTS]
 services:
   web:
@@ -40,7 +41,7 @@ services:
     drain: 3s%s%s
 %s
 environments:%s
-`, cmp.Or(r.command, "cp "+appBinary+" app"), markName, max(1, r.instances),
+`, cmp.Or(r.command, "cp "+appBinary+" app"), r.files, markName, max(1, r.instances),
 		cmp.Or(r.ready, "{http: /healthz, interval: 20ms, timeout: 10s}"), indent(r.web, 4), indent(r.services, 2), dedent(r.top),
 		indent(cmp.Or(r.envs, "production: {warm: 0s}"), 2))
 }

@@ -31,6 +31,7 @@ type Controller struct {
 	Abort       func(ctx context.Context, id int64, d Decision) (noon.Deployment, error)
 	Status      func(ctx context.Context, app string) ([]SiteStatus, error)
 	Halt        func(ctx context.Context, req HaltRequest) (noon.Halt, error)
+	Rehearsals  RehearsalDesk
 	Config      func(ctx context.Context, site noon.Site) (ConfigView, error)
 	SetConfig   func(ctx context.Context, site noon.Site, changes []ConfigChange) (ConfigView, error)
 	Logs        func(ctx context.Context, q LogQuery, see func(LogLine) error) error
@@ -110,6 +111,15 @@ func (c Controller) routes() []route {
 		}),
 		changes("/halt", "hold, resume, close or open an environment", nil, func(r *http.Request, in HaltRequest) (noon.Halt, error) {
 			return c.Halt(r.Context(), in)
+		}),
+		changes("/rehearsals", "rehearse what a release brings to a store, on a copy", nil, func(r *http.Request, in RehearseRequest) (noon.Rehearsal, error) {
+			return c.Rehearsals.Rehearse(r.Context(), in)
+		}),
+		reads("/rehearsals", "rehearsals, newest first", []param{siteParam(), {"limit", "query", "integer", "how many; 0: all"}}, c.Rehearsals.listed),
+		reads("/rehearsals/{id}", "one rehearsal with its report", []param{rehearsalParam()}, withRehearsal(c.Rehearsals.Rehearsal)),
+		c.Rehearsals.watch(),
+		changes("/rehearsals/{id}/stop", "end a rehearsal; its copy is dropped", []param{rehearsalParam()}, func(r *http.Request, _ struct{}) (noon.Rehearsal, error) {
+			return withRehearsal(c.Rehearsals.StopRehearsal)(r)
 		}),
 		reads("/config", "the configuration of an environment, without secrets", []param{siteParam()}, func(r *http.Request) (ConfigView, error) {
 			site, err := siteOf(r)

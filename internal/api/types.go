@@ -49,6 +49,16 @@ type Decision struct {
 	Resolve map[string]noon.Resolution `json:"resolve,omitempty"` // task ID → what has happened to it
 }
 
+// RehearseRequest asks for a rehearsal.
+type RehearseRequest struct {
+	Site    noon.Site     `json:"site"`
+	Release string        `json:"release,omitempty"` // "r42"; empty: the newest
+	Store   string        `json:"store,omitempty"`   // empty: the only one with migrations
+	Copy    noon.CopyKind `json:"copy,omitempty"`    // empty: as noon.yaml of the release says
+	Keep    bool          `json:"keep,omitempty"`    // the copy stays
+	By      string        `json:"by,omitempty"`
+}
+
 // HaltAction is what a person does to the users of an environment.
 type HaltAction string
 

@@ -29,6 +29,7 @@ func answers() map[string]string {
 		"noon migration rollback":  "as status",
 		"noon migration squash":    "`{path, removed}`",
 		"noon plan":                "a `Preview`",
+		"noon rehearse":            "a `Rehearsal`, as it ended; with --list a list of them",
 		"noon deploy":              "the `DeploymentView` at its end; with --detach the `Deployment`",
 		"noon rollback":            "as deploy",
 		"noon promote":             "as deploy",

@@ -90,7 +90,7 @@ func (f *face) addCommands() {
 		}
 	}
 	add(groupApp, f.initCommand(), f.checkCommand(), f.buildCommand(), f.releasesCommand(), f.envCommand(), f.migrationCommand())
-	add(groupDeploy, f.planCommand(), f.deployCommand(), f.rollbackCommand(), f.promoteCommand(), f.approveCommand(), f.abortCommand())
+	add(groupDeploy, f.planCommand(), f.rehearseCommand(), f.deployCommand(), f.rollbackCommand(), f.promoteCommand(), f.approveCommand(), f.abortCommand())
 	add(groupUsers, f.holdCommand(), f.resumeCommand(), f.closeCommand(), f.openCommand())
 	add(groupLook, f.statusCommand(), f.psCommand(), f.topCommand(), f.logsCommand(), f.historyCommand(), f.proxyCommand())
 	add(groupMachine, f.serveCommand(), f.downCommand(), f.upgradeCommand(), f.backupCommand(), f.doctorCommand(), f.demoCommand())

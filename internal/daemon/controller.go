@@ -41,10 +41,13 @@ type Controller struct {
 
 	mu      sync.Mutex
 	lines   map[noon.Site]*walk.Line
-	run     func(*walk.Line) // starts a line; nil once the controller stops
+	run     func(*walk.Line)            // starts a line; nil once the controller stops
+	spawn   func(func(context.Context)) // has something done until the controller ends; nil before and after
 	waiting map[int64]string
 	down    map[string]error // parts that do not answer, and why
-	changed chan struct{}    // closed and replaced when waiting or down changes
+	changed chan struct{}    // closed and replaced when waiting, down or rehearsing changes
+
+	rehearsing map[noon.Site]*underRehearsal
 }
 
 // newController opens everything that a controller works with.
@@ -65,7 +68,8 @@ func newController(ctx context.Context, opts Options) (*Controller, error) {
 	c := &Controller{
 		opts: opts, ledger: led, store: store, catalog: newCatalog(led, store, key[:]),
 		host: host.NewClient(opts.Paths.HostSocket()), proxy: proxy.NewClient(opts.Paths.ProxySocket()),
-		started: time.Now(), lines: map[noon.Site]*walk.Line{}, waiting: map[int64]string{}, down: map[string]error{}, changed: make(chan struct{}),
+		rehearsing: map[noon.Site]*underRehearsal{},
+		started:    time.Now(), lines: map[noon.Site]*walk.Line{}, waiting: map[int64]string{}, down: map[string]error{}, changed: make(chan struct{}),
 	}
 	data := &databases{catalog: c.catalog, grammar: grammar.NewChild(0, opts.Binary, "grammar"), log: opts.Log, faults: opts.Faults}
 	c.desk = &desk{Ledger: led, catalog: c.catalog, data: data, ended: c.prune}
@@ -75,7 +79,10 @@ func newController(ctx context.Context, opts Options) (*Controller, error) {
 	}
 	c.walker = &walk.Walker{
 		Journal: led, Catalog: c.catalog, Host: c.hostNamed, Smoke: c.smoke, JobsBusy: c.jobsBusy,
-		Data: data.reach, Schema: data.schema, Log: opts.Log, Faults: opts.Faults, Waiting: c.setWaiting, Halt: led.Halt,
+		Data: data.reach, Schema: data.schema, Log: opts.Log, Faults: opts.Faults, Waiting: c.setWaiting, Halt: led.Halt, Rehearsed: c.desk.rehearsedGood,
+	}
+	if err := led.InterruptRehearsals(ctx); err != nil {
+		return nil, errors.Join(err, c.close())
 	}
 	return c, nil
 }

@@ -36,6 +36,7 @@ type migrated struct {
 	release string
 	address string            // with the credentials that may change it
 	files   map[string]string // of its migrations
+	copied  *copied           // nil: it is the store itself
 }
 
 // names of the files, sorted.
@@ -74,6 +75,11 @@ func (d *databases) reach(ctx context.Context, task noon.DataTask, progress func
 			return err
 		}
 	}
+	return d.change(ctx, task, m, left, progress)
+}
+
+// change takes a store, or a copy of it, to the phase that a task names.
+func (d *databases) change(ctx context.Context, task noon.DataTask, m migrated, left *migrated, progress func(string)) error {
 	if m.Coexistence == noon.Versioned {
 		return d.versioned(ctx, task, m, left, progress)
 	}

@@ -58,12 +58,17 @@ func (d *databases) sql(ctx context.Context, task noon.DataTask, m migrated, lef
 	if task.Phase == noon.DataAdmitted || left != nil && left.beyond(m) && (task.Phase == noon.DataAlone || !m.beyond(*left)) {
 		return nil
 	}
-	db, err := migration.Open(ctx, m.address, migration.Options{Release: m.release, Log: d.log, Faults: d.faults})
+	opts := migration.Options{Release: m.release, Log: d.log, Faults: d.faults}
+	says := func(p migration.Progress) { progress(sqlProgress(p)) }
+	if m.copied != nil {
+		opts.Trace, says = m.copied.Trace, m.copied.says(says)
+	}
+	db, err := migration.Open(ctx, m.address, opts)
 	if err != nil {
 		return err
 	}
 	defer db.Close() //nolint:errcheck // everything is committed by now
-	return db.Reach(ctx, set, phase, func(p migration.Progress) { progress(sqlProgress(p)) })
+	return db.Reach(ctx, set, phase, says)
 }
 
 // checkSQL looks whether the files of a store can be run where it is.

@@ -61,11 +61,16 @@ func (d *databases) versioning(ctx context.Context, m migrated, epoch int64) (*v
 	if ofMySQL(m.Kind) {
 		return d.versioningMariaDB(ctx, m, epoch)
 	}
-	engine, err := postgres.Open(ctx, postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Role: m.Role, Wait: true, Epoch: epoch, Make: d.planned, Log: d.log, Fault: d.faults})
+	config := postgres.Config{URL: m.address, App: prefix(m.site, m.Name), Role: m.Role, Wait: true, Epoch: epoch, Make: d.planned, Log: d.log, Fault: d.faults}
+	password := d.catalog.rolePassword(m.site, m.Name, m.release)
+	if m.copied != nil {
+		config.Trace, password = m.copied.Trace, m.copied.password
+	}
+	engine, err := postgres.Open(ctx, config)
 	if err != nil {
 		return nil, err
 	}
-	v := &versioning{engine: postgresSchema{engine}, store: m, password: d.catalog.rolePassword(m.site, m.Name, m.release)}
+	v := &versioning{engine: postgresSchema{engine}, store: m, password: password}
 	return v, v.look(ctx)
 }
 

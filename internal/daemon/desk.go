@@ -135,6 +135,9 @@ func (d *desk) draft(ctx context.Context, dep noon.Deployment) (noon.Plan, error
 	if err := d.migrations(ctx, dep, newest, &in); err != nil {
 		return noon.Plan{}, err
 	}
+	if in.Rehearsed, err = d.rehearsed(ctx, dep.Site, dep.Plan.To.Release); err != nil {
+		return noon.Plan{}, err
+	}
 	return planner.Plan(in)
 }
 

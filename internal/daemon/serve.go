@@ -126,6 +126,12 @@ func (c *Controller) serve(ctx context.Context) (string, error) {
 	for _, name := range []string{partSockets, "proxy", "host"} {
 		c.setPart(name, errStarting)
 	}
+	c.spawn = func(do func(context.Context)) {
+		group.Go(func() error {
+			do(ctx)
+			return nil
+		})
+	}
 	keepers.Go(func() { c.opts.holderPart().keepHolder(keeping, c.setPart) })
 	keepers.Go(func() { c.opts.hostPart().keep(keeping, c.setPart) })
 	group.Go(func() error { return c.whenUp(ctx, group) })
@@ -280,6 +286,9 @@ func (c *Controller) routes() api.Controller {
 		Deployments: c.Deployments, Deployment: c.Deployment, Watch: c.Watch, Approve: c.Approve, Abort: c.Abort,
 		Status: c.Status, Halt: c.Halt, Config: c.Config, SetConfig: c.SetConfig, Logs: c.Logs, Doctor: c.Doctor,
 		Traffic: c.proxy.Traffic, Routed: c.proxy.Show, Metrics: c.proxy.Metrics, Access: c.Access,
+		Rehearsals: api.RehearsalDesk{
+			Rehearse: c.Rehearse, Rehearsals: c.Rehearsals, Rehearsal: c.Rehearsal, WatchRehearsal: c.WatchRehearsal, StopRehearsal: c.StopRehearsal,
+		},
 		Backup: c.ledger.Backup, Upgrade: c.Upgrade, Down: c.Down,
 	}
 }

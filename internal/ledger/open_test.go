@@ -115,7 +115,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	rawExec(t, path, `INSERT INTO schema_version VALUES (99, '0099_future.sql', 0)`)
 	err := refused(t, path, testKey())
 	wantHint(t, err, noon.Invalid, "Use a noon at least as new")
-	if !strings.Contains(err.Error(), "its schema has version 99, this noon knows up to 3") {
+	if !strings.Contains(err.Error(), "its schema has version 99, this noon knows up to 4") {
 		t.Errorf("error is %v", err)
 	}
 }
@@ -140,8 +140,8 @@ func TestSchemaGoesForward(t *testing.T) {
 	path := filled(t)
 	before := dump(t, path)
 	later := with(t, fstest.MapFS{
-		"0004_more.sql": {Data: []byte("CREATE TABLE more (id BIGINT NOT NULL PRIMARY KEY);\nINSERT INTO more (id) VALUES (1);")},
-		"0005_most.sql": {Data: []byte("UPDATE more SET id = id + 1;")},
+		"0005_more.sql": {Data: []byte("CREATE TABLE more (id BIGINT NOT NULL PRIMARY KEY);\nINSERT INTO more (id) VALUES (1);")},
+		"0006_most.sql": {Data: []byte("UPDATE more SET id = id + 1;")},
 	})
 	for range 2 { // the second time there is nothing to do
 		l := must(ledger.Open(t.Context(), path, testKey(), ledger.WithSchema(later)))(t)
@@ -160,9 +160,9 @@ func TestBrokenMigrationChangesNothing(t *testing.T) {
 	t.Parallel()
 	path := filled(t)
 	before := dump(t, path)
-	broken := with(t, fstest.MapFS{"0004_broken.sql": {Data: []byte("DELETE FROM event;\nCREATE TABLE extra (id BIGINT);\nINSERT INTO nowhere VALUES (1);")}})
+	broken := with(t, fstest.MapFS{"0005_broken.sql": {Data: []byte("DELETE FROM event;\nCREATE TABLE extra (id BIGINT);\nINSERT INTO nowhere VALUES (1);")}})
 	err := refused(t, path, testKey(), ledger.WithSchema(broken))
-	if !strings.Contains(err.Error(), "apply 0004_broken.sql") {
+	if !strings.Contains(err.Error(), "apply 0005_broken.sql") {
 		t.Errorf("error is %v", err)
 	}
 	if after := dump(t, path); after != before {
@@ -173,7 +173,7 @@ func TestBrokenMigrationChangesNothing(t *testing.T) {
 
 func TestSchemaFilesAreInOrder(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"0005_gap.sql", "0001_again.sql", "two.sql"} {
+	for _, name := range []string{"0006_gap.sql", "0001_again.sql", "two.sql"} {
 		if _, err := ledger.Open(t.Context(), newPath(t), testKey(), ledger.WithSchema(with(t, fstest.MapFS{name: {}}))); err == nil || !strings.Contains(err.Error(), "is not number") {
 			t.Errorf("%s: error is %v", name, err)
 		}

@@ -33,6 +33,8 @@ func storeRule() rule[noon.Store] {
 			"Suspends scheduled jobs while the store is migrated, and waits for those that run to end.").or("false"),
 		key("changes", list("list of paths", fileRule("path", "migrations", true), unique[string]), func(s *noon.Store) *[]string { return &s.Changes },
 			"Files whose content decides whether migrate has work. Without it migrate always runs."),
+		key("rehearsal", rehearsalRule(), func(s *noon.Store) *noon.Rehearsing { return &s.Rehearsal },
+			"How changes of the store are rehearsed on a copy of it, and whether they must be. Only of a store with migrations."),
 	}, checkStore, checkLint)
 }
 
@@ -50,6 +52,9 @@ func checkStore(d *decoder, v value, s *noon.Store) {
 	}
 	if s.Role != "" && s.Coexistence != noon.Versioned && s.Coexistence != "" {
 		wrong("role", v.path+" is not versioned and has a role", "Remove it: only a versioned store gives each release a role of its own.")
+	}
+	if s.Migrations == "" && d.written(join(v.path, "rehearsal")) {
+		wrong("rehearsal", v.path+" has a rehearsal and no migrations", "Remove it: only migrations that noon applies itself can be rehearsed.")
 	}
 	if s.Migrations != "" {
 		checkMigrations(d, v, s, wrong)
@@ -82,11 +87,16 @@ func migrated(c noon.Coexistence) []string {
 // checkStores: an address is something that the environment gives.
 func checkStores(d *decoder, _ value, a *noon.App) {
 	for _, s := range a.Stores {
-		p := join(join("stores", s.Name), "url")
-		if s.URL != "" && !slices.Contains(a.Variables, s.URL) && !slices.Contains(a.Secrets, s.URL) {
-			d.wrong(d.spot(p), p, fmt.Sprintf("%s is neither in variables nor in secrets", s.URL),
-				fmt.Sprintf("Add \"secrets: [%s]\"; its value is set for the environment, by `noon env set --secret %s`.", s.URL, s.URL))
-		}
+		given(d, a, join(join("stores", s.Name), "url"), s.URL)
+		given(d, a, join(join(join("stores", s.Name), "rehearsal"), "at"), s.Rehearsal.At)
+	}
+}
+
+// given refuses a name that is none of a variable or secret.
+func given(d *decoder, a *noon.App, p, name string) {
+	if name != "" && !slices.Contains(a.Variables, name) && !slices.Contains(a.Secrets, name) {
+		d.wrong(d.spot(p), p, fmt.Sprintf("%s is neither in variables nor in secrets", name),
+			fmt.Sprintf("Add \"secrets: [%s]\"; its value is set for the environment, by `noon env set --secret %s`.", name, name))
 	}
 }
 

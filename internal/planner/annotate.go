@@ -62,12 +62,19 @@ func (s *sketch) storeEvidence(store noon.Store) (noon.Evidence, string) {
 	case !s.migrates(store):
 		return s.walked(noon.Declared, fmt.Sprintf("%s brings no migration of it", name(s.in.To)))
 	case store.Coexistence == noon.Versioned:
-		return s.walked(noon.Declared, fmt.Sprintf("%s is %s: each release has a view of its own, kept equal", store.Name, noon.Versioned))
+		return s.proven(store, noon.Declared, fmt.Sprintf("%s is %s: each release has a view of its own, kept equal", store.Name, noon.Versioned))
 	case store.Compatible:
-		return s.walked(noon.Declared, fmt.Sprintf("noon.yaml of %s: stores.%s.compatible", name(s.in.To), store.Name))
+		return s.proven(store, noon.Declared, fmt.Sprintf("noon.yaml of %s: stores.%s.compatible", name(s.in.To), store.Name))
 	default:
-		return s.walked(noon.Unproven, fmt.Sprintf("%s migrates it and does not declare it compatible with %s", name(s.in.To), name(s.from)))
+		return s.proven(store, noon.Unproven, fmt.Sprintf("%s migrates it and does not declare it compatible with %s", name(s.in.To), name(s.from)))
 	}
+}
+
+// proven raises the evidence of a store that is migrated by what is known of
+// both releases and of this change.
+func (s *sketch) proven(store noon.Store, evidence noon.Evidence, because string) (noon.Evidence, string) {
+	evidence, because = s.rehearsed(store, evidence, because)
+	return s.walked(evidence, because)
 }
 
 // walked raises the evidence to proven if the two releases have lived side by

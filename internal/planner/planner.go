@@ -27,6 +27,8 @@ type Input struct {
 	Brings  map[string][]noon.Brought   // store name → migrations that To has and the live release has not
 	Past    map[string][]noon.Brought   // store name → migrations that are completed and that To has not
 	Hazards []noon.Hazard               // of migrations that stores do not have yet, in the order in which they run
+
+	Rehearsed map[string]Rehearsed // store name → the newest rehearsal of To, if there is one
 }
 
 // StoreMark tells what a release needs of its stores: store name → digest of
@@ -90,10 +92,11 @@ func newSketch(in Input) (*sketch, error) {
 	if err := passable(in, from); err != nil {
 		return nil, err
 	}
-	return &sketch{
+	s := &sketch{
 		in: in, app: app, env: env, from: from,
 		plan: noon.Plan{Kind: in.Kind, Site: in.Site, From: from, To: in.To},
-	}, nil
+	}
+	return s, s.unbroken()
 }
 
 // passable refuses a release that is behind a point of no return: a store has
@@ -185,7 +188,7 @@ func (s *sketch) expanded() {
 	if len(needs) == 0 {
 		return
 	}
-	st := noon.State{Kind: noon.Expanded, Presences: s.last().Presences, Jobs: s.last().Jobs, Enter: append(s.window(), needs...)}
+	st := noon.State{Kind: noon.Expanded, Presences: s.last().Presences, Jobs: s.last().Jobs, Enter: slices.Concat(s.rehearsals(), s.window(), needs)}
 	if quiet && !st.Jobs.IsZero() {
 		s.quiet()
 		st.Jobs, st.Enter = noon.Revision{}, needs
@@ -211,15 +214,15 @@ func (s *sketch) expand(store noon.Store) (noon.Need, bool) {
 	}}, true
 }
 
-// quiet suspends the scheduled jobs. The window is waited for before, not
-// while nothing runs.
+// quiet suspends the scheduled jobs. Rehearsals and the window are waited for
+// before, not while nothing runs.
 func (s *sketch) quiet() {
 	var limit time.Duration
 	for _, j := range s.in.Apps[s.last().Jobs].Jobs {
 		limit = max(limit, j.Timeout)
 	}
 	s.add(noon.State{
-		Kind: noon.Quiet, Presences: s.last().Presences, Enter: s.window(),
+		Kind: noon.Quiet, Presences: s.last().Presences, Enter: append(s.rehearsals(), s.window()...),
 		Leave: []noon.Need{{Check: &noon.Check{Kind: noon.CheckQuiet, For: limit}}},
 	})
 }

@@ -135,6 +135,20 @@ func TestPlansAreGolden(t *testing.T) {
 			in.Brings = brings()
 			return in
 		},
+		"data-rehearsed": func(t *testing.T) planner.Input {
+			t.Helper()
+			in := input(t, noon.PlanDeploy, migrated(noon.Versioned), func(a *noon.App) { a.Stores[0].Rehearsal.Required = true })
+			in.Brings = brings()
+			in.Rehearsed = map[string]planner.Rehearsed{"db": {Because: "rehearsed 14m ago on 1,000,000 rows"}}
+			return in
+		},
+		"data-rehearsed-long-ago": func(t *testing.T) planner.Input {
+			t.Helper()
+			in := input(t, noon.PlanDeploy, migrated(noon.Shared), func(a *noon.App) { a.Stores[0].Compatible = false })
+			in.Brings = brings()
+			in.Rehearsed = map[string]planner.Rehearsed{"db": {Old: true, Because: "rehearsed 9d ago on 1,000,000 rows"}}
+			return in
+		},
 		"data-hazards": func(t *testing.T) planner.Input {
 			t.Helper()
 			in := input(t, noon.PlanDeploy, migrated(noon.Shared))
@@ -378,4 +392,21 @@ func ExamplePlan() {
 	// S3 expanded
 	// S4 staged
 	// S6 switched
+}
+
+// TestFailedRehearsal: what has failed on a copy is not done to production. The
+// way back is open all the same.
+func TestFailedRehearsal(t *testing.T) {
+	t.Parallel()
+	in := input(t, noon.PlanDeploy, migrated(noon.Versioned))
+	in.Brings = brings()
+	in.Rehearsed = map[string]planner.Rehearsed{"db": {Failed: true, Because: "its rehearsal 2m ago on 9 rows failed: the row with id = 77 has no new form"}}
+	_, err := planner.Plan(in)
+	if noon.KindOf(err) != noon.Conflict || !strings.Contains(err.Error(), "db as r2 has it is broken") || !strings.Contains(err.Error(), "id = 77") || !strings.Contains(noon.HintOf(err), "noon rehearse r2") {
+		t.Errorf("%v (%s)", err, noon.HintOf(err))
+	}
+	in.Kind = noon.PlanRollback
+	if _, err := planner.Plan(in); err != nil {
+		t.Errorf("the way back: %v", err)
+	}
 }

@@ -241,6 +241,8 @@ func gateText(g noon.Gate) string {
 		if g.Window != nil {
 			return windowText(*g.Window)
 		}
+	case noon.GateRehearsal:
+		return "its change of " + g.Store + " has worked on a copy (noon rehearse), or somebody approves"
 	case noon.GateWarm:
 		if g.For == 0 {
 			return "the release before is kept for no time"

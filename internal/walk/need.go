@@ -37,6 +37,9 @@ func (r *run) meet(ctx context.Context, i int, needs []noon.Need) error {
 }
 
 func (r *run) gate(ctx context.Context, i int, g noon.Gate) error {
+	if g.Kind == noon.GateRehearsal {
+		return r.rehearsal(ctx, g)
+	}
 	what, open, err := r.gateOpen(i, g)
 	if err != nil {
 		return err

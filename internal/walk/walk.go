@@ -49,8 +49,8 @@ type Journal interface {
 	NextGeneration(ctx context.Context, site noon.Site, epoch int64) (int64, error)
 }
 
-// Walker walks deployments. All fields but Faults, Waiting, Halt and Schema are
-// required; Data is where a plan has stores that noon migrates itself.
+// Walker walks deployments. All fields but Faults, Waiting, Halt, Schema and
+// Rehearsed are required; Data is where a plan has stores that noon migrates itself.
 type Walker struct {
 	Journal  Journal
 	Catalog  Catalog
@@ -67,6 +67,9 @@ type Walker struct {
 	Waiting func(deployment int64, what string) // told what is being waited for
 	// Halt is what people have asked for that keeps users from a site.
 	Halt func(ctx context.Context, site noon.Site) (noon.Halt, error)
+	// Rehearsed reports whether what a revision brings to a store has worked on a
+	// copy of it, lately. It is asked where a plan requires that.
+	Rehearsed func(ctx context.Context, site noon.Site, r noon.Revision, store string) (bool, error)
 }
 
 // run is one walk of one deployment by one walker.

@@ -108,11 +108,16 @@ type controller struct {
 func (s *sim) start(faults *fault.Points) *controller { return s.startWith(faults, nil) }
 
 func (s *sim) startWith(faults *fault.Points, halt func(context.Context, noon.Site) (noon.Halt, error)) *controller {
+	return s.startWalker(walk.Walker{Faults: faults, Halt: halt})
+}
+
+// startWalker begins a controller with what is given; the rest is the world's.
+func (s *sim) startWalker(w walk.Walker) *controller {
 	ctx, stop := context.WithCancel(s.t.Context())
 	c := &controller{stop: stop, done: make(chan struct{})}
 	c.line = &walk.Line{
 		Walker: &walk.Walker{
-			Journal: s.book, Catalog: s.book, Log: slog.New(slog.DiscardHandler), Faults: faults, Halt: halt,
+			Journal: s.book, Catalog: s.book, Log: slog.New(slog.DiscardHandler), Faults: w.Faults, Halt: w.Halt, Rehearsed: w.Rehearsed,
 			Host: func(string) (walk.Host, error) { return s.host, nil },
 			Schema: func(context.Context, noon.Site, noon.Revision, string) (noon.Schema, error) {
 				return s.schema(), nil

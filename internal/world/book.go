@@ -16,7 +16,8 @@ import (
 // Book is a ledger in memory. What is recorded survives the controllers of a
 // world, as it survives real ones on disk.
 type Book struct {
-	Apps map[int]noon.App // by release number
+	Apps   map[int]noon.App          // by release number
+	Brings map[string][]noon.Brought // to every plan: store name → migrations
 
 	mu          sync.Mutex
 	deployments []noon.Deployment
@@ -166,7 +167,7 @@ func (b *Book) Current(site noon.Site) noon.State {
 
 // Plan plans a queued deployment.
 func (b *Book) Plan(_ context.Context, d noon.Deployment) (noon.Plan, error) {
-	in := planner.Input{Kind: d.Plan.Kind, Site: d.Site, Current: b.Current(d.Site), To: d.Plan.To, Apps: map[noon.Revision]noon.App{}}
+	in := planner.Input{Kind: d.Plan.Kind, Site: d.Site, Current: b.Current(d.Site), To: d.Plan.To, Apps: map[noon.Revision]noon.App{}, Brings: b.Brings}
 	in.Apps[d.Plan.To] = b.Apps[d.Plan.To.Release]
 	for _, p := range in.Current.Presences {
 		in.Apps[p.Revision] = b.Apps[p.Revision.Release]

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/database/migration/sqltext"
 	"github.com/noon-deploy/noon/internal/fault"
@@ -39,8 +41,9 @@ type Options struct {
 	// MariaDB and MySQL.
 	Lag func(context.Context) (time.Duration, error)
 
-	Log    *slog.Logger  // default: none
-	Faults *fault.Points // default: none
+	Log    *slog.Logger    // default: none
+	Faults *fault.Points   // default: none
+	Trace  pgx.QueryTracer // is told of every statement, PostgreSQL only; default: none
 }
 
 // Resolution answers the question whether a statement of a migration, whose
@@ -225,6 +228,17 @@ func Open(ctx context.Context, address string, opts Options) (*Database, error) 
 		return nil, errors.Join(d.trouble("connect to", d.name, err), d.db.Close())
 	}
 	return d, nil
+}
+
+// Connect gives connections to the database of an address, for work that is no
+// migration. They must be closed.
+func Connect(ctx context.Context, address string) (*sql.DB, error) {
+	d, err := Open(ctx, address, Options{Who: "noon"})
+	if err != nil {
+		return nil, err
+	}
+	d.db.SetMaxOpenConns(0)
+	return d.db, nil
 }
 
 // DialectOf tells the dialect of an address; it does not connect.

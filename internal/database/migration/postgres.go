@@ -42,6 +42,7 @@ func openPostgres(address string, opts Options) (*Database, error) {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = fitting("noon migration: "+opts.Who, 63)
 	}
+	config.Tracer = opts.Trace
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(connections)
 	p := postgres{opts: opts, user: config.User}

@@ -42,8 +42,9 @@ type Config struct {
 	// grammar and the memory for it.
 	Make func(context.Context, change.Set, *pgcatalog.Catalog, Target) (Plan, error) `json:"-"`
 
-	Log   *slog.Logger  // nil: none
-	Fault *fault.Points // nil: none
+	Log   *slog.Logger    // nil: none
+	Fault *fault.Points   // nil: none
+	Trace pgx.QueryTracer // is told of every statement; nil: none
 }
 
 // Engine changes the schema of one app in one database. It keeps no
@@ -102,6 +103,7 @@ func (e *Engine) connect(ctx context.Context) (*pgx.Conn, error) {
 		return nil, &noon.Error{Kind: noon.Invalid, Op: "open database", Subject: e.c.App, Err: errors.New("the address can not be read"), Hint: "An address is postgres://USER:PASSWORD@HOST:PORT/DATABASE."}
 	}
 	config.RuntimeParams["application_name"] = e.application()
+	config.Tracer = e.c.Trace
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, explain("open database", fmt.Sprintf("%s at %s:%d", config.Database, config.Host, config.Port), hide(err))

@@ -1,0 +1,106 @@
+package e2e
+
+import (
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	_ "modernc.org/sqlite" // the app's database, looked at behind noon's back
+
+	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/api"
+)
+
+// TestRehearse: a deployment waits before its database is changed until the
+// change has worked on a copy, and one that has failed there is refused.
+func TestRehearse(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.serve()
+	m.configure(site)
+	path := filepath.Join(m.dir, "app.db")
+	if _, err := m.api.SetConfig(t.Context(), site, []api.ConfigChange{{Name: "DATABASE", Value: "sqlite:" + path + "?mode=rwc", Secret: true}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(m.repo, "migrations"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	withStore := recipe{files: ", migrations/*", top: `
+stores:
+  db: {kind: sqlite, coexistence: shared, url: DATABASE, migrations: migrations, compatible: true, rehearsal: {required: true, mask: {customers.name: "'x'"}}}`}
+	m.write("migrations/0001_init.sql", "CREATE TABLE customers (id integer PRIMARY KEY, name text, age text);\nINSERT INTO customers VALUES (1, 'Ada', '36'), (2, 'Alan', 'old');\n")
+	m.buildWithDatabase(withStore)
+	m.must("deploy", "r1", "--yes", "-e", site.Environment)
+
+	m.write("migrations/0002_title.sql", "-- noon: expand\nALTER TABLE customers ADD COLUMN title text;\n")
+	m.buildWithDatabase(withStore)
+	d := m.begin("deploy", "r2", "-e", site.Environment)
+	m.waitsFor(d.ID, "rehearsal of r2 on db (noon rehearse r2)")
+	if columns := m.columns(path); strings.Contains(columns, "title") {
+		t.Errorf("the database was changed meanwhile: %s", columns)
+	}
+	good := answer[noon.Rehearsal](m, "rehearse", "r2", "-e", site.Environment)
+	if good.Status != noon.RehearsalGood || len(good.Report.Phases) != 2 || len(good.Report.Copy.Masked) != 1 {
+		t.Errorf("the rehearsal is %+v", good)
+	}
+	m.ends(d.ID, noon.Warm, noon.Succeeded)
+	if columns := m.columns(path); !strings.Contains(columns, "title") {
+		t.Errorf("the database was not changed: %s", columns)
+	}
+
+	m.write("migrations/0003_number.sql", "-- noon: contract\nCREATE TABLE ages (id integer PRIMARY KEY, age integer CHECK (typeof(age) = 'integer'));\nINSERT INTO ages SELECT id, age FROM customers;\n")
+	m.buildWithDatabase(withStore)
+	before := m.columns(path)
+	if r := m.cli("rehearse", "r3", "-e", site.Environment); r.code == 0 || !strings.Contains(r.stdout, "failed") || !strings.Contains(r.stderr, "CHECK") {
+		t.Errorf("a change that can not work: %s", r)
+	}
+	if r := m.cli("plan", "r3", "-e", site.Environment); r.code == 0 || !strings.Contains(r.stderr, "db as r3 has it is broken") || !strings.Contains(r.stderr, "noon rehearse r3") {
+		t.Errorf("the plan of it: %s", r)
+	}
+	if shown := m.must("rehearse", "--show", "r3", "-e", site.Environment); !strings.Contains(shown, "INSERT INTO ages") {
+		t.Errorf("its report: %s", shown)
+	}
+	if list := answer[[]noon.Rehearsal](m, "rehearse", "--list", "-e", site.Environment); len(list) != 2 || list[0].Status != noon.RehearsalFailed {
+		t.Errorf("the list is %+v", list)
+	}
+	if after := m.columns(path); after != before {
+		t.Errorf("production was %s and is %s", before, after)
+	}
+	left, err := filepath.Glob(filepath.Join(m.dir, "noon_*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("copies are left: %q %v", left, err)
+	}
+}
+
+// buildWithDatabase builds a release that has an address of a database.
+func (m *machine) buildWithDatabase(r recipe) {
+	m.t.Helper()
+	m.commit(r)
+	manifest, err := os.ReadFile(filepath.Join(m.repo, "noon.yaml"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.write("noon.yaml", strings.Replace(string(manifest), "variables: [", "variables: [DATABASE, ", 1))
+	m.git("add", "-A")
+	m.git("commit", "-q", "-m", "with a database")
+	answer[api.ListedRelease](m, "build", "-q")
+}
+
+// columns are those of every table of a SQLite file.
+func (m *machine) columns(path string) string {
+	m.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path+"?mode=ro")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer db.Close() //nolint:errcheck // it was only read
+	var text string
+	err = db.QueryRowContext(m.t.Context(), "SELECT group_concat(sql, '; ') FROM sqlite_master").Scan(&text)
+	if err != nil {
+		m.t.Fatal(fmt.Errorf("look at %s: %w", path, err))
+	}
+	return text
+}
