@@ -74,7 +74,8 @@ type Deployment struct {
 	Reason    string    `json:"reason,omitempty"`
 	Error     *Error    `json:"error,omitempty"` // why it went back
 	WantAbort string    `json:"want_abort,omitempty"`
-	Approved  string    `json:"approved,omitempty"` // who approved
+	AbortKey  string    `json:"abort_key,omitempty"` // idempotency key of the request for that
+	Approved  string    `json:"approved,omitempty"`  // who approved
 	Created   time.Time `json:"created"`
 	Started   time.Time `json:"started"`
 	Ended     time.Time `json:"ended"`

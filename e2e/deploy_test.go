@@ -92,6 +92,45 @@ func pondering(m *machine) (r recipe, goOn func()) {
 	return recipe{top: "hooks:\n  before-switch: [{name: think, command: ./app task think await " + file + ", timeout: 2m}]"}, goOn
 }
 
+// A rollback whose client was cut off and asks again with the same key is one
+// rollback: it does not take itself back, and does not go back twice.
+func TestRollbackIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	slow, goOn := pondering(m)
+	up(m, recipe{}, recipe{}, slow)
+	m.must("deploy", "r2", "--yes")
+	ask := func(key string) noon.Deployment {
+		t.Helper()
+		d, err := m.api.Deploy(t.Context(), api.DeployRequest{Site: site, Kind: noon.PlanRollback, Key: key, By: "ada"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	third := m.begin("deploy", "r3")
+	m.waitsFor(third.ID, "think")
+	if d := ask("once"); d.ID != third.ID {
+		t.Errorf("the rollback is %s, want what is under way to go back", d.Name())
+	}
+	goOn()
+	m.ends(third.ID, noon.Returned)
+	if d := ask("once"); d.ID != third.ID {
+		t.Errorf("asked for again it is %s, want %s", d.Name(), third.Name())
+	}
+	if live := m.status().Live; !strings.HasPrefix(live, "r2") {
+		t.Errorf("%s is live, want r2", live)
+	}
+	back := ask("twice")
+	if d := ask("twice"); d.ID != back.ID {
+		t.Errorf("asked for again it is %s, want %s", d.Name(), back.Name())
+	}
+	m.ends(back.ID, noon.Succeeded)
+	if live := m.status().Live; !strings.HasPrefix(live, "r1") {
+		t.Errorf("%s is live, want r1", live)
+	}
+}
+
 func TestSecondDeploymentWaitsForTheFirst(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)

@@ -122,6 +122,9 @@ func (c *Controller) Deploy(ctx context.Context, req api.DeployRequest) (noon.De
 	if err != nil {
 		return noon.Deployment{}, err
 	}
+	if d, found, err := c.repeated(ctx, req, open); found || err != nil {
+		return d, err
+	}
 	if req.Kind == noon.PlanRollback && len(open) > 0 {
 		return c.rollbackUnderWay(ctx, req, open)
 	}
@@ -147,21 +150,53 @@ func (c *Controller) enqueue(ctx context.Context, d noon.Deployment, key string,
 	if err != nil {
 		return d, err
 	}
+	return d, c.queue(ctx, d, open, supersede)
+}
+
+// queue has a deployment wait for its turn, in the place of those before it if
+// it supersedes them.
+func (c *Controller) queue(ctx context.Context, d noon.Deployment, open []noon.Deployment, supersede bool) error {
 	if supersede {
 		for _, o := range open {
 			if o.ID < d.ID {
-				if err := c.want(ctx, o.ID, walk.SupersededBy(d)); err != nil {
-					return d, err
+				if err := c.want(ctx, o.ID, walk.SupersededBy(d), ""); err != nil {
+					return err
 				}
 			}
 		}
 	}
 	c.wake(d.Site)
-	return d, nil
+	return nil
 }
 
-// create stores a request. A client that was cut off while it waited for the
-// answer asks again with the same key and gets the same deployment.
+// repeated finds what a request has come to that was made before: its client
+// was cut off while it waited for the answer, and asks again with the same key.
+// What is left of it to do is done. Otherwise a rollback that is asked for
+// again would take back itself, or go back twice.
+func (c *Controller) repeated(ctx context.Context, req api.DeployRequest, open []noon.Deployment) (d noon.Deployment, found bool, err error) {
+	if req.Key == "" {
+		return d, false, nil
+	}
+	list, err := c.ledger.Deployments(ctx, ledger.Query{Site: &req.Site, Limit: recentRequests})
+	if err != nil {
+		return d, false, err
+	}
+	newest := int64(0) // that was asked to go back
+	for _, old := range list {
+		switch req.Key {
+		case old.Key:
+			return old, true, c.queue(ctx, old, open, req.Supersede || req.Kind == noon.PlanRollback && req.Release != "")
+		case old.AbortKey:
+			newest, d = max(newest, old.ID), old
+		}
+	}
+	if left := slices.DeleteFunc(slices.Clone(open), func(o noon.Deployment) bool { return o.ID > newest }); len(left) > 0 {
+		d, err = c.takeBack(ctx, req, left)
+	}
+	return d, newest > 0, err
+}
+
+// create stores a request, unless it was stored at this moment.
 func (c *Controller) create(ctx context.Context, d noon.Deployment, key string) (noon.Deployment, error) {
 	c.creating.Lock()
 	defer c.creating.Unlock()
@@ -184,18 +219,23 @@ func (c *Controller) create(ctx context.Context, d noon.Deployment, key string) 
 // going back to the release before. A release that is named is gone to next.
 func (c *Controller) rollbackUnderWay(ctx context.Context, req api.DeployRequest, open []noon.Deployment) (noon.Deployment, error) {
 	if req.Release == "" {
-		for _, o := range slices.Backward(open) {
-			if err := c.want(ctx, o.ID, by("rolled back", req.By, req.Reason)); err != nil {
-				return o, err
-			}
-		}
-		return c.ledger.Deployment(ctx, open[0].ID)
+		return c.takeBack(ctx, req, open)
 	}
 	d, err := c.request(ctx, req)
 	if err != nil {
 		return d, err
 	}
 	return c.enqueue(ctx, d, req.Key, open, true)
+}
+
+// takeBack asks deployments to go back, the newest first.
+func (c *Controller) takeBack(ctx context.Context, req api.DeployRequest, open []noon.Deployment) (noon.Deployment, error) {
+	for _, o := range slices.Backward(open) {
+		if err := c.want(ctx, o.ID, by("rolled back", req.By, req.Reason), req.Key); err != nil {
+			return o, err
+		}
+	}
+	return c.ledger.Deployment(ctx, open[0].ID)
 }
 
 func by(what, who, why string) string {
@@ -208,8 +248,8 @@ func by(what, who, why string) string {
 	return what
 }
 
-// want asks a deployment to go back, once.
-func (c *Controller) want(ctx context.Context, id int64, why string) error {
+// want asks a deployment to go back, once. key is that of the request.
+func (c *Controller) want(ctx context.Context, id int64, why, key string) error {
 	err := c.ledger.Request(ctx, id, func(d *noon.Deployment) error {
 		if d.Status.Ended() {
 			return &noon.Error{
@@ -217,7 +257,9 @@ func (c *Controller) want(ctx context.Context, id int64, why string) error {
 				Hint: "`noon rollback` goes back to the release before.",
 			}
 		}
-		d.WantAbort = cmp.Or(d.WantAbort, why)
+		if d.WantAbort == "" {
+			d.WantAbort, d.AbortKey = why, key
+		}
 		return nil
 	})
 	if err != nil {
@@ -230,7 +272,7 @@ func (c *Controller) want(ctx context.Context, id int64, why string) error {
 
 // Abort asks a deployment to go back.
 func (c *Controller) Abort(ctx context.Context, id int64, word api.Decision) (noon.Deployment, error) {
-	if err := c.want(ctx, id, by("aborted", word.By, word.Reason)); err != nil {
+	if err := c.want(ctx, id, by("aborted", word.By, word.Reason), ""); err != nil {
 		return noon.Deployment{}, err
 	}
 	return c.ledger.Deployment(ctx, id)

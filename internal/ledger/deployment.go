@@ -126,6 +126,7 @@ func (l *Ledger) record(ctx context.Context, op string, d noon.Deployment, epoch
 // withRequests returns d with what people have asked for in stored.
 func withRequests(d, stored noon.Deployment) noon.Deployment {
 	d.WantAbort = cmp.Or(stored.WantAbort, d.WantAbort)
+	d.AbortKey = cmp.Or(stored.AbortKey, d.AbortKey)
 	d.Approved = cmp.Or(stored.Approved, d.Approved)
 	d.Reason = cmp.Or(stored.Reason, d.Reason)
 	if len(stored.Resolved) > 0 {
@@ -180,9 +181,9 @@ func noDeployment() *noon.Error {
 }
 
 // Request lets a person change what is asked of a deployment. change gets the
-// deployment without its plan as it is now and may set WantAbort, Approved,
-// Reason and Resolved; whatever else it sets is refused. An error of change is returned and
-// nothing is written. No epoch is needed: the walk decides what it does with
+// deployment without its plan as it is now and may set WantAbort with its key,
+// Approved, Reason and Resolved; whatever else it sets is refused. An error of
+// change is returned and nothing is written. No epoch is needed: the walk decides what it does with
 // the request.
 func (l *Ledger) Request(ctx context.Context, id int64, change func(*noon.Deployment) error) error {
 	err := l.write(ctx, "request", func(tx *sql.Tx) error {
@@ -200,7 +201,8 @@ func (l *Ledger) Request(ctx context.Context, id int64, change func(*noon.Deploy
 			return err
 		}
 		allowed := wanted
-		allowed.WantAbort, allowed.Approved, allowed.Reason, allowed.Resolved = stored.WantAbort, stored.Approved, stored.Reason, stored.Resolved
+		allowed.WantAbort, allowed.AbortKey = stored.WantAbort, stored.AbortKey
+		allowed.Approved, allowed.Reason, allowed.Resolved = stored.Approved, stored.Reason, stored.Resolved
 		if after, err := withoutPlan(allowed); err != nil || after != before {
 			return &noon.Error{Kind: noon.Internal, Err: errors.Join(err, errors.New("a request may only set who aborts, who approves, why, and what a task's outcome was"))}
 		}

@@ -192,7 +192,10 @@ func (f *filling) worker(ctx context.Context, slot int) error {
 // server so.
 func (f *filling) prepare(ctx context.Context, conn *pgx.Conn) error {
 	_, err := conn.Exec(ctx, `select set_config('noon.backfill', 'on', false), set_config('synchronous_commit', 'off', false),
-set_config('lock_timeout', '100ms', false), set_config('statement_timeout', $1, false)`, fmt.Sprint(4*f.e.c.BatchTime.Milliseconds()))
+set_config('lock_timeout', '100ms', false)`)
+	if err == nil {
+		err = f.bound(ctx, conn)
+	}
 	if err != nil {
 		return err
 	}
@@ -205,7 +208,19 @@ set_config('lock_timeout', '100ms', false), set_config('statement_timeout', $1, 
 	return nil
 }
 
-// take hands out the next span.
+// bound has the server end whatever takes much longer than a batch may: users
+// may wait for it. unbound takes that back, where there is no less to ask for.
+func (f *filling) bound(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, fmt.Sprintf("set statement_timeout = %d", 4*f.e.c.BatchTime.Milliseconds()))
+	return err
+}
+
+func unbound(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, "set statement_timeout = 0")
+	return err
+}
+
+// take hands out the next span. Nobody waits for a look at keys.
 func (f *filling) take(ctx context.Context, conn *pgx.Conn) (span, bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -214,14 +229,14 @@ func (f *filling) take(ctx context.Context, conn *pgx.Conn) (span, bool, error) 
 	}
 	s := span{seq: f.seq + 1, from: f.next}
 	to, err := f.end(ctx, conn, s.from)
-	for try := 0; code(err) == queryCanceled && ctx.Err() == nil; try++ {
-		f.limit = max(f.limit/2, 1)
-		if try > 8 {
-			if _, err := conn.Exec(ctx, "set statement_timeout = 0"); err != nil {
-				return span{}, false, err
-			}
+	if code(err) == queryCanceled && ctx.Err() == nil {
+		f.limit = max(f.limit/2, smallest)
+		if err = unbound(ctx, conn); err == nil {
+			to, err = f.end(ctx, conn, s.from)
 		}
-		to, err = f.end(ctx, conn, s.from)
+		if err == nil {
+			err = f.bound(ctx, conn)
+		}
 	}
 	if err != nil {
 		return span{}, false, err
@@ -308,28 +323,35 @@ func anys(list []string) []any {
 // waits for its rows, and done in pieces; when the journal has the span as done
 // after the first piece already, what is missing is found by the next pass.
 func (f *filling) batch(ctx context.Context, conn *pgx.Conn, slot int, s span) error {
-	began := time.Now()
 	piece := 0 // the whole span, waiting for locked rows
-	for try := 0; ; try++ {
+	for bounded := true; ; {
+		began := time.Now()
 		filled, err := f.update(ctx, conn, slot, s, piece)
+		if !bounded { // one row was made however long it took
+			if again := f.bound(ctx, conn); err == nil {
+				err = again
+			}
+			bounded = true
+		}
 		switch c := code(err); {
 		case err == nil:
 			f.adapt(time.Since(began), filled)
 			if piece == 0 || filled < int64(piece) {
 				return nil
 			}
-			began = time.Now()
+			if time.Since(began) < f.e.c.BatchTime/2 {
+				piece = min(2*piece, f.e.c.Batch)
+			}
 		case data(err):
 			return f.culprit(ctx, conn, s, err)
 		case c == queryCanceled && ctx.Err() == nil:
-			piece = max(cmp.Or(piece, f.e.c.Batch)/4, smallest)
 			f.adapt(4*f.e.c.BatchTime, 0)
-			if try > 8 { // the machine is slow, not the batch large
-				_, err = conn.Exec(ctx, "set statement_timeout = 0")
+			if bounded = piece != 1; !bounded { // the machine is slow, not the batch large
+				if err := unbound(ctx, conn); err != nil {
+					return err
+				}
 			}
-			if err != nil && code(err) != queryCanceled {
-				return err
-			}
+			piece = max(cmp.Or(piece, f.e.c.Batch)/4, 1)
 		case c == lockNotAvailable || c == deadlockDetected:
 			piece = cmp.Or(piece, f.e.c.Batch)
 		default:

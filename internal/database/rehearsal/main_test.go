@@ -67,7 +67,7 @@ func started() []*dbtest.Server {
 }
 
 // server starts a server of a kind when it is first asked for.
-func server(t *testing.T, kind string) *dbtest.Server {
+func server(t testing.TB, kind string) *dbtest.Server {
 	t.Helper()
 	f := shared()
 	f.mu.Lock()

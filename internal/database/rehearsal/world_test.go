@@ -19,7 +19,7 @@ import (
 
 // world is a production database with the files that a release brings.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	kind    string // postgres, mysql, sqlite
 	address string
 	db      *sql.DB
@@ -27,7 +27,7 @@ type world struct {
 	order   rehearsal.Order
 }
 
-func newWorld(t *testing.T, kind string) *world {
+func newWorld(t testing.TB, kind string) *world {
 	t.Helper()
 	ctx := t.Context()
 	w := &world{t: t, kind: kind, files: map[string]string{}}
