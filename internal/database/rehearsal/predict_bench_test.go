@@ -44,6 +44,7 @@ func (w *world) carryOut(b *testing.B, rows int) (took []time.Duration) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	w.db.SetMaxOpenConns(8) // who has to wait for the table waits for one of these
 	done := make(chan struct{})
 	var users sync.WaitGroup
 	users.Go(func() {

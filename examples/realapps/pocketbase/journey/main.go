@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
@@ -54,9 +55,8 @@ func main() {
 		over.Store(true)
 	}()
 	for !over.Load() {
-		if !u.report() {
-			<-time.After(200 * time.Millisecond) // as people do, and not as fast as it can
-		}
+		u.report()
+		<-time.After(100*time.Millisecond + rand.N(200*time.Millisecond)) // as people do, and not as fast as it can
 	}
 }
 
