@@ -324,14 +324,11 @@ func anys(list []string) []any {
 // after the first piece already, what is missing is found by the next pass.
 func (f *filling) batch(ctx context.Context, conn *pgx.Conn, slot int, s span) error {
 	piece := 0 // the whole span, waiting for locked rows
-	for bounded := true; ; {
+	for {
 		began := time.Now()
 		filled, err := f.update(ctx, conn, slot, s, piece)
-		if !bounded { // one row was made however long it took
-			if again := f.bound(ctx, conn); err == nil {
-				err = again
-			}
-			bounded = true
+		if code(err) == queryCanceled && ctx.Err() == nil && piece == 1 {
+			filled, err = f.patiently(ctx, conn, slot, s)
 		}
 		switch c := code(err); {
 		case err == nil:
@@ -346,11 +343,6 @@ func (f *filling) batch(ctx context.Context, conn *pgx.Conn, slot int, s span) e
 			return f.culprit(ctx, conn, s, err)
 		case c == queryCanceled && ctx.Err() == nil:
 			f.adapt(4*f.e.c.BatchTime, 0)
-			if bounded = piece != 1; !bounded { // the machine is slow, not the batch large
-				if err := unbound(ctx, conn); err != nil {
-					return err
-				}
-			}
 			piece = max(cmp.Or(piece, f.e.c.Batch)/4, 1)
 		case c == lockNotAvailable || c == deadlockDetected:
 			piece = cmp.Or(piece, f.e.c.Batch)
@@ -361,6 +353,19 @@ func (f *filling) batch(ctx context.Context, conn *pgx.Conn, slot int, s span) e
 			return ctx.Err()
 		}
 	}
+}
+
+// patiently fills one row however long it takes: the machine is slow, not the
+// batch large.
+func (f *filling) patiently(ctx context.Context, conn *pgx.Conn, slot int, s span) (int64, error) {
+	if err := unbound(ctx, conn); err != nil {
+		return 0, err
+	}
+	filled, err := f.update(ctx, conn, slot, s, 1)
+	if again := f.bound(ctx, conn); err == nil {
+		err = again
+	}
+	return filled, err
 }
 
 // where is the part of the table that a span means, its parameters from $n on.

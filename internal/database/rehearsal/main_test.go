@@ -67,8 +67,8 @@ func started() []*dbtest.Server {
 }
 
 // server starts a server of a kind when it is first asked for.
-func server(t testing.TB, kind string) *dbtest.Server {
-	t.Helper()
+func server(tb testing.TB, kind string) *dbtest.Server {
+	tb.Helper()
 	f := shared()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -83,7 +83,7 @@ func server(t testing.TB, kind string) *dbtest.Server {
 		s, err = dbtest.Postgres(context.Background())
 	}
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	f.servers[kind] = s
 	return s

@@ -27,27 +27,27 @@ type world struct {
 	order   rehearsal.Order
 }
 
-func newWorld(t testing.TB, kind string) *world {
-	t.Helper()
-	ctx := t.Context()
-	w := &world{t: t, kind: kind, files: map[string]string{}}
+func newWorld(tb testing.TB, kind string) *world {
+	tb.Helper()
+	ctx := tb.Context()
+	w := &world{t: tb, kind: kind, files: map[string]string{}}
 	name := fmt.Sprintf("production_%d", shared().names.Add(1))
 	var err error
 	switch kind {
 	case "postgres":
-		w.address, err = server(t, kind).PostgresDatabase(ctx, name)
+		w.address, err = server(tb, kind).PostgresDatabase(ctx, name)
 	case "mysql":
-		w.address, err = server(t, kind).MariaDBDatabase(ctx, name)
+		w.address, err = server(tb, kind).MariaDBDatabase(ctx, name)
 	default:
-		w.address = "sqlite:" + filepath.Join(t.TempDir(), name+".db") + "?mode=rwc"
+		w.address = "sqlite:" + filepath.Join(tb.TempDir(), name+".db") + "?mode=rwc"
 	}
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if w.db, err = migration.Connect(ctx, w.address); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = w.db.Close() }) // its statements were answered
+	tb.Cleanup(func() { _ = w.db.Close() }) // its statements were answered
 	w.order = rehearsal.Order{Address: w.address, Owner: name, Log: slog.New(slog.DiscardHandler)}
 	return w
 }
