@@ -400,3 +400,18 @@ func TestWithdrawLoses(t *testing.T) {
 	}
 	s.empty(t)
 }
+
+// A batch that takes too long is made smaller, down to one row, and that one is
+// waited for: a slow expression ends, and nobody waits for more than a row.
+func TestSlowRows(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, "create table users (id int primary key, age text not null); insert into users select n, n::text from generate_series(1, 40) n")
+	p := s.plan(t, "operations:\n  - alter_column: {table: users, column: age, type: integer, up: \"case when pg_sleep(0.02)::text = '' then age::integer end\", down: age::text}\n")
+	e := s.open(t, postgres.Config{BatchTime: 2 * time.Millisecond})
+	if err := e.Reach(t.Context(), postgres.Order{Plan: &p, Phase: postgres.Expanded}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(t, s.release(t, "r2", 1), "select count(*), sum(age) from users"); got != "40|820" {
+		t.Errorf("the new release sees %s", got)
+	}
+}
