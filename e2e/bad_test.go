@@ -70,7 +70,7 @@ func TestBadInputChangesNothing(t *testing.T) {
 	t.Parallel()
 	m, users := served(t, recipe{}, recipe{})
 	users.allow("r1")
-	short := "{http: /healthz, interval: 20ms, timeout: 500ms}"
+	short, answering := "{http: /healthz, interval: 20ms, timeout: 500ms}", "{http: /healthz, interval: 20ms, timeout: 5s}"
 	for _, row := range []refusal{
 		command("unknown release", 3, "r99", "deploy", "r99", "--yes"),
 		command("no release name", 2, "banana", "deploy", "banana", "--yes"),
@@ -86,9 +86,9 @@ func TestBadInputChangesNothing(t *testing.T) {
 		building("program that is missing", recipe{services: "other: {command: ./missing, paths: [/other]}"}, 1, "./missing", "no such file"),
 		building("program that can not be executed", recipe{services: "other: {command: ./mode, paths: [/other]}"}, 1, "./mode", "permission denied"),
 		building("program that ends at once", recipe{mode: "crash"}, 1, "this release can not start"),
-		building("health path that redirects", recipe{mode: "redirect", ready: short}, 1, "redirect"),
+		building("health path that redirects", recipe{mode: "redirect", ready: answering}, 1, "redirect"),
 		building("health path that hangs", recipe{mode: "hang", ready: short}, 1, "not ready within 500ms"),
-		building("health path that answers 503", recipe{mode: "unready", ready: short}, 1, "503", "the database is asleep"),
+		building("health path that answers 503", recipe{mode: "unready", ready: answering}, 1, "503", "the database is asleep"),
 		building("smoke check", recipe{mode: "broken", top: "smoke:\n  - {name: home, get: /, expect: {status: 200}}"}, 1, "status 500 instead of 200", "nothing works"),
 		building("missing secret", recipe{top: "secrets: [TOKEN]"}, 2, "TOKEN"),
 		building("hook that is missing", recipe{top: "hooks:\n  before-deploy: [{name: gone, command: ./gone}]"}, 1, "./gone", "no such file"),
