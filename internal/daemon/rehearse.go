@@ -17,7 +17,8 @@ import (
 // underRehearsal is a rehearsal that runs.
 type underRehearsal struct {
 	noon.Rehearsal
-	stop context.CancelCauseFunc
+	stop context.CancelCauseFunc // nil: it has not begun to work
+	why  error                   // it was told to end before that
 }
 
 var errStopped = errors.New("somebody ended it")
@@ -49,6 +50,9 @@ func (c *Controller) Rehearse(ctx context.Context, req api.RehearseRequest) (noo
 		c.rehearsed(req.Site)
 		return r.Rehearsal, err
 	}
+	c.mu.Lock()
+	c.rehearsing[req.Site].Rehearsal = r.Rehearsal
+	c.mu.Unlock()
 	spawn(func(ctx context.Context) { c.rehearse(ctx, r) })
 	return r.Rehearsal, nil
 }
@@ -120,7 +124,10 @@ func (c *Controller) rehearse(ctx context.Context, r rehearsed) {
 	working, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	c.mu.Lock()
-	c.rehearsing[r.Site] = &underRehearsal{r.Rehearsal, stop}
+	u := c.rehearsing[r.Site]
+	if u.stop = stop; u.why != nil {
+		stop(u.why)
+	}
 	c.mu.Unlock()
 	defer c.rehearsed(r.Site)
 	var verdict error
@@ -216,7 +223,10 @@ func (c *Controller) StopRehearsal(ctx context.Context, id int64) (noon.Rehearsa
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if u := c.rehearsing[r.Site]; u != nil && u.ID == id {
-		u.stop(&noon.Error{Kind: noon.Conflict, Op: "rehearse", Subject: noon.ReleaseName(r.Release), Err: errStopped, Hint: "The copy was dropped. Production was not changed."})
+		u.why = &noon.Error{Kind: noon.Conflict, Op: "rehearse", Subject: noon.ReleaseName(r.Release), Err: errStopped, Hint: "The copy was dropped. Production was not changed."}
+		if u.stop != nil {
+			u.stop(u.why)
+		}
 	}
 	return r, nil
 }
