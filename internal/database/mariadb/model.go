@@ -22,7 +22,7 @@ type model struct {
 	catalog  *catalog
 	tables   []*table
 	trials   []Trial
-	findings []Finding
+	findings []change.Finding
 	at       string // file:line of the operation that is applied
 }
 
@@ -130,16 +130,16 @@ func (t *table) add(name string, was *catalogColumn) {
 	t.columns, t.before = append(t.columns, &c), append(t.before, &before)
 }
 
-func (m *model) find(severity Severity, subject, hint, text string, args ...any) {
-	m.findings = append(m.findings, Finding{Severity: severity, At: m.at, Subject: subject, Text: fmt.Sprintf(text, args...), Hint: hint})
+func (m *model) find(severity change.Severity, subject, hint, text string, args ...any) {
+	m.findings = append(m.findings, change.Finding{Severity: severity, At: m.at, Subject: subject, Text: fmt.Sprintf(text, args...), Hint: hint})
 }
 
 func (m *model) refuse(subject, hint, text string, args ...any) {
-	m.find(Refused, subject, hint, text, args...)
+	m.find(change.Refused, subject, hint, text, args...)
 }
 
 func (m *model) refused() bool {
-	return slices.ContainsFunc(m.findings, func(f Finding) bool { return f.Severity == Refused })
+	return change.Refuses(m.findings)
 }
 
 // table finds a table of the new version; nil, with a finding, if there is none.
@@ -271,13 +271,13 @@ func (m *model) relies() []Reliance {
 }
 
 // remarks are what somebody should know.
-func (m *model) remarks() []Finding {
-	var list []Finding
-	remark := func(severity Severity, subject, hint, text string, args ...any) {
-		list = append(list, Finding{Severity: severity, Subject: subject, Text: fmt.Sprintf(text, args...), Hint: hint})
+func (m *model) remarks() []change.Finding {
+	var list []change.Finding
+	remark := func(severity change.Severity, subject, hint, text string, args ...any) {
+		list = append(list, change.Finding{Severity: severity, Subject: subject, Text: fmt.Sprintf(text, args...), Hint: hint})
 	}
 	if m.From == 0 && len(m.catalog.routines) > 0 {
-		remark(Note, "routines", "Call them with the name of the database: "+quote(m.Database)+".name(), and grant EXECUTE to the release's user.", "releases use a database of views, in which there are no functions and procedures")
+		remark(change.Note, "routines", "Call them with the name of the database: "+quote(m.Database)+".name(), and grant EXECUTE to the release's user.", "releases use a database of views, in which there are no functions and procedures")
 	}
 	for _, t := range m.tables {
 		if t.was == nil || !t.marks() {
@@ -285,7 +285,7 @@ func (m *model) remarks() []Finding {
 		}
 		for _, x := range m.catalog.texts {
 			if x.kind == "trigger" && x.table == t.phys && strings.HasSuffix(x.event, "UPDATE") {
-				remark(Warning, t.name, "See whether that is wanted.", "trigger %s fires for each row that is filled", x.name)
+				remark(change.Warning, t.name, "See whether that is wanted.", "trigger %s fires for each row that is filled", x.name)
 			}
 		}
 	}

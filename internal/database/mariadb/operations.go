@@ -270,9 +270,9 @@ func (m *model) droppable(t *table, c *column) bool {
 		m.refuse(subject, "Drop that in a release before.", "%s uses it", strings.Join(sure, ", "))
 	}
 	if len(maybe) > 0 {
-		m.find(Warning, subject, "Look whether it works without the column.", "%s names it", strings.Join(maybe, ", "))
+		m.find(change.Warning, subject, "Look whether it works without the column.", "%s names it", strings.Join(maybe, ", "))
 	}
-	return !slices.ContainsFunc(m.findings[n:], func(f Finding) bool { return f.Severity == Refused })
+	return !change.Refuses(m.findings[n:])
 }
 
 // expressions looks at what the expressions of a group name.

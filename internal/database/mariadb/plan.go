@@ -1,31 +1,26 @@
 package mariadb
 
 import (
-	"errors"
-	"fmt"
-	"strings"
-
-	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/database/change"
 )
 
 // Plan is how one version of a schema becomes the next: data, made by a pure
 // function, the same for the same input.
 type Plan struct {
-	App      string     `json:"app"`
-	Database string     `json:"database"` // that holds the tables
-	From     int        `json:"from"`     // 0: the tables themselves
-	To       int        `json:"to"`
-	Set      change.Set `json:"set"`
-	Views    []View     `json:"views"`    // of the new version
-	Expand   []Stage    `json:"expand"`   // until both versions are served
-	Contract []Stage    `json:"contract"` // until only the new one is; proofs first
-	Withdraw []Stage    `json:"withdraw"` // back to only the old one, from anywhere before the contraction
-	Trials   []Trial    `json:"trials"`   // made on empty copies before anything is changed
-	Relies   []Reliance `json:"relies,omitempty"`
-	Losses   []Loss     `json:"losses,omitempty"` // how to count what a withdrawal would lose
-	Lost     []string   `json:"lost,omitempty"`   // by the contraction: Set.Irreversible
-	Findings []Finding  `json:"findings,omitempty"`
+	App      string           `json:"app"`
+	Database string           `json:"database"` // that holds the tables
+	From     int              `json:"from"`     // 0: the tables themselves
+	To       int              `json:"to"`
+	Set      change.Set       `json:"set"`
+	Views    []View           `json:"views"`    // of the new version
+	Expand   []Stage          `json:"expand"`   // until both versions are served
+	Contract []Stage          `json:"contract"` // until only the new one is; proofs first
+	Withdraw []Stage          `json:"withdraw"` // back to only the old one, from anywhere before the contraction
+	Trials   []Trial          `json:"trials"`   // made on empty copies before anything is changed
+	Relies   []Reliance       `json:"relies,omitempty"`
+	Losses   []Loss           `json:"losses,omitempty"` // how to count what a withdrawal would lose
+	Lost     []string         `json:"lost,omitempty"`   // by the contraction: Set.Irreversible
+	Findings []change.Finding `json:"findings,omitempty"`
 }
 
 // View is one table as a version shows it.
@@ -133,47 +128,7 @@ type Loss struct {
 	SQL    string `json:"sql"`              // one row with one count
 }
 
-// Severity of a finding.
-type Severity string
-
-// The severities.
-const (
-	Refused Severity = "refused" // the plan can not be carried out
-	Warning Severity = "warning" // somebody should know before
-	Note    Severity = "note"
-)
-
-// Finding is what a plan found in the way.
-type Finding struct {
-	Severity Severity `json:"severity"`
-	At       string   `json:"at,omitempty"` // file:line of the operation
-	Subject  string   `json:"subject"`      // table.column
-	Text     string   `json:"text"`
-	Hint     string   `json:"hint,omitempty"`
-}
-
-// String gives one line.
-func (f Finding) String() string {
-	s := fmt.Sprintf("%s: %s: %s", f.Severity, f.Subject, f.Text)
-	if f.At != "" {
-		s = f.At + ": " + s
-	}
-	return s
-}
-
 // Refusal is the error of a plan that can not be carried out, nil for others.
-func (p Plan) Refusal() error {
-	var why, hints []string
-	for _, f := range p.Findings {
-		if f.Severity == Refused {
-			why, hints = append(why, f.String()), append(hints, f.Hint)
-		}
-	}
-	if len(why) == 0 {
-		return nil
-	}
-	hint := strings.Join(append(hints, "Nothing was changed."), " ")
-	return &noon.Error{Kind: noon.Invalid, Op: "plan schema change", Subject: p.name(), Err: errors.New(strings.Join(why, "\n")), Hint: strings.TrimSpace(hint)}
-}
+func (p Plan) Refusal() error { return change.Refusal(p.name(), p.Findings) }
 
 func (p Plan) name() string { return versionName(p.App, p.To) }

@@ -42,7 +42,7 @@ func (m *model) dropTable(o *change.DropTable) {
 		m.refuse(o.Name, "Drop that in a release before.", "%s uses it", strings.Join(sure, ", "))
 	}
 	if len(maybe) > 0 {
-		m.find(Warning, o.Name, "Look whether it works without the table.", "%s names it", strings.Join(maybe, ", "))
+		m.find(change.Warning, o.Name, "Look whether it works without the table.", "%s names it", strings.Join(maybe, ", "))
 	}
 	t.dropped = true
 }
@@ -183,7 +183,7 @@ func (m *model) createIndex(o *change.CreateIndex) {
 		return
 	}
 	if o.Unique && t.was != nil {
-		m.find(Warning, t.name+"."+o.Name, "Make sure that the release before writes no duplicates.", "a unique index holds for both releases from the moment it is made")
+		m.find(change.Warning, t.name+"."+o.Name, "Make sure that the release before writes no duplicates.", "a unique index holds for both releases from the moment it is made")
 	}
 	t.indexes = append(t.indexes, newIndex(o.Name, o.Unique, columns))
 }
@@ -250,7 +250,7 @@ func (m *model) carryIndexes(t *table) {
 			m.refuse(t.name+"."+i.name, "Drop the index by drop_index.", "an index of kind %s can not be built beside writers", i.kind)
 			continue
 		default:
-			m.find(Note, t.name+"."+i.name, "Use create_index for what the new release looks for.", "the index goes away with its columns")
+			m.find(change.Note, t.name+"."+i.name, "Use create_index for what the new release looks for.", "the index goes away with its columns")
 		}
 		t.unindex = append(t.unindex, i.name)
 	}

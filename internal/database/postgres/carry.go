@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/noon-deploy/noon/internal/database/change"
 	"github.com/noon-deploy/noon/internal/database/pgcatalog"
 	"github.com/noon-deploy/noon/internal/database/sqlparse"
 )
@@ -43,7 +44,7 @@ func (m *model) carry(t *table, g *group, old, now *column, but map[string]bool)
 func (m *model) survives(t *table, columns []string, old *column, what string) bool {
 	for _, c := range columns {
 		if c != old.was.Name && t.isGone(c) {
-			m.find(Warning, t.name, "Declare it again for the new columns.", "%s uses several columns that are replaced, and goes with them", what)
+			m.find(change.Warning, t.name, "Declare it again for the new columns.", "%s uses several columns that are replaced, and goes with them", what)
 			return false
 		}
 	}

@@ -131,7 +131,7 @@ func (m *model) dropConstraint(o *change.DropConstraint) {
 		return
 	}
 	t.final = append(t.final, fmt.Sprintf("alter table %s drop constraint %s", qualified(m.Schema, t.phys), quote(o.Name)))
-	m.find(Warning, subject, "Give a down if the new release must be free of it while both are served.", "it holds for both releases until the contraction")
+	m.find(change.Warning, subject, "Give a down if the new release must be free of it while both are served.", "it holds for both releases until the contraction")
 }
 
 // reshapeWithout makes columns that one constraint does not hold for.

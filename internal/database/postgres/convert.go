@@ -112,7 +112,7 @@ func (m *model) replaceable(t *table, c *column) bool {
 }
 
 func (m *model) refusedSince(n int) bool {
-	return slices.ContainsFunc(m.findings[n:], func(f Finding) bool { return f.Severity == Refused })
+	return change.Refuses(m.findings[n:])
 }
 
 // held finds what depends on a column by the catalogue.
@@ -123,7 +123,7 @@ func (m *model) held(t *table, c *column, subject string) {
 		}
 		switch d.Kind {
 		case "statistics":
-			m.find(Warning, subject, "", "statistics %s go with it", d.Name)
+			m.find(change.Warning, subject, "", "statistics %s go with it", d.Name)
 		case "publication":
 			m.refuse(subject, "Take it out of the publication's columns first.", "publication %s names it", d.Name.Name)
 		default:
@@ -227,7 +227,7 @@ func (m *model) unique(t *table, name string, phys []string, kind, nulls string)
 		return
 	}
 	t.indexes = append(t.indexes, &index{name: name, definition: fmt.Sprintf("(%s)%s", quoteAll(phys), nulls), unique: true, constraint: kind})
-	m.find(Warning, t.name+"."+name, "", "while both releases are served, a row of the old one that breaks %s is refused", name)
+	m.find(change.Warning, t.name+"."+name, "", "while both releases are served, a row of the old one that breaks %s is refused", name)
 }
 
 // relation reports whether an index or table may have that name.
@@ -270,7 +270,7 @@ func (m *model) foreignKey(t *table, phys []string, c change.CreateConstraint) {
 	}
 	definition = fmt.Sprintf("FOREIGN KEY (%s) REFERENCES %s (%s)%s", quoteAll(phys), qualified(m.Schema, r.phys), quoteAll(there), definition)
 	t.keys = append(t.keys, &foreignKey{name: c.Name, definition: definition, references: r.phys})
-	m.find(Warning, t.name+"."+c.Name, "", "while both releases are served, a row of the old one that breaks %s is refused", c.Name)
+	m.find(change.Warning, t.name+"."+c.Name, "", "while both releases are served, a row of the old one that breaks %s is refused", c.Name)
 }
 
 // actions is what follows the columns of a foreign key. Only known words go

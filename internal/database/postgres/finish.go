@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/noon-deploy/noon/internal/database/change"
 	"github.com/noon-deploy/noon/internal/database/pgcatalog"
 )
 
@@ -14,7 +15,7 @@ func (m *model) finish() {
 		m.refuse("server", "Give noon the address of the primary.", "it is a read replica")
 	}
 	if m.From == 0 {
-		m.find(Note, "views", "Use the table's own name with its schema for these, such as "+m.Schema+".users.",
+		m.find(change.Note, "views", "Use the table's own name with its schema for these, such as "+m.Schema+".users.",
 			"the new release finds views: COPY, TRUNCATE, MERGE, ON CONFLICT ON CONSTRAINT, foreign keys and pg_get_serial_sequence need a table")
 	}
 	for _, t := range m.tables {
@@ -35,7 +36,7 @@ func (m *model) published(t *table) {
 	for _, p := range m.catalog.Publications {
 		named := slices.ContainsFunc(p.Tables, func(q pgcatalog.PublishedTable) bool { return q.Name == t.was.Name && len(q.Columns) == 0 })
 		if (named || p.AllTables) && (t.adds() || t.marks()) {
-			m.find(Warning, t.name, "Add the columns where it is subscribed to first, or let the publication name its columns.", "publication %s sends the new columns, and %s, to its subscribers", p.Name, pending)
+			m.find(change.Warning, t.name, "Add the columns where it is subscribed to first, or let the publication name its columns.", "publication %s sends the new columns, and %s, to its subscribers", p.Name, pending)
 		}
 	}
 }

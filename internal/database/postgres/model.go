@@ -14,7 +14,7 @@ type model struct {
 	Target
 	catalog  *pgcatalog.Catalog
 	tables   []*table
-	findings []Finding
+	findings []change.Finding
 	at       string // of the operation that is applied
 
 	expandSQL   []string // raw, in the expanding transaction
@@ -128,16 +128,16 @@ func newTable(t *pgcatalog.Table) *table {
 	return n
 }
 
-func (m *model) find(severity Severity, subject, hint, text string, args ...any) {
-	m.findings = append(m.findings, Finding{Severity: severity, At: m.at, Subject: subject, Text: fmt.Sprintf(text, args...), Hint: hint})
+func (m *model) find(severity change.Severity, subject, hint, text string, args ...any) {
+	m.findings = append(m.findings, change.Finding{Severity: severity, At: m.at, Subject: subject, Text: fmt.Sprintf(text, args...), Hint: hint})
 }
 
 func (m *model) refuse(subject, hint, text string, args ...any) {
-	m.find(Refused, subject, hint, text, args...)
+	m.find(change.Refused, subject, hint, text, args...)
 }
 
 func (m *model) refused() bool {
-	return slices.ContainsFunc(m.findings, func(f Finding) bool { return f.Severity == Refused })
+	return change.Refuses(m.findings)
 }
 
 // table finds a table of the new version by its name; nil, with a finding, if

@@ -45,9 +45,9 @@ func (m *model) moveColumn(o *change.MoveColumn) {
 	}
 	v.group = m.group(from, &group{move: v})
 	m.loses(from, v.group, c)
-	m.find(Note, from.name+"."+c.name, "", "of rows of %s that share a key one gives its value to %s, the last that is written; with the contraction the others lose theirs, and so does one without a row there", from.name, to.name)
+	m.find(change.Note, from.name+"."+c.name, "", "of rows of %s that share a key one gives its value to %s, the last that is written; with the contraction the others lose theirs, and so does one without a row there", from.name, to.name)
 	if c.was.NotNull && c.was.Default == "" {
-		m.find(Warning, from.name+"."+c.name, "Write the row of "+to.name+" first, in the new release.",
+		m.find(change.Warning, from.name+"."+c.name, "Write the row of "+to.name+" first, in the new release.",
 			"it may not be NULL: while both releases are served, the new one can insert into %s only what has a row in %s", from.name, to.name)
 	}
 }

@@ -217,12 +217,12 @@ func (m *model) loses(t *table, g *group, old ...*column) {
 	for _, c := range old {
 		for _, i := range t.was.Indexes {
 			if slices.Contains(i.Columns, c.was.Name) {
-				m.find(Warning, t.name+"."+c.name, "Declare it again if the new columns need it.", "index %s goes with it", i.Name)
+				m.find(change.Warning, t.name+"."+c.name, "Declare it again if the new columns need it.", "index %s goes with it", i.Name)
 			}
 		}
 		for _, k := range t.was.Constraints {
 			if slices.Contains(k.Columns, c.was.Name) {
-				m.find(Warning, t.name+"."+c.name, "Declare it again if the new columns need it.", "constraint %s goes with it", k.Name)
+				m.find(change.Warning, t.name+"."+c.name, "Declare it again if the new columns need it.", "constraint %s goes with it", k.Name)
 			}
 		}
 	}

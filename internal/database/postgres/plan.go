@@ -1,11 +1,6 @@
 package postgres
 
 import (
-	"errors"
-	"fmt"
-	"strings"
-
-	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/database/change"
 	"github.com/noon-deploy/noon/internal/database/pgcatalog"
 )
@@ -13,21 +8,21 @@ import (
 // Plan is how one version of a schema becomes the next: data, made by a pure
 // function, the same for the same input.
 type Plan struct {
-	App      string     `json:"app"`
-	Schema   string     `json:"schema"` // that holds the tables
-	From     int        `json:"from"`   // 0: the tables themselves, no views
-	To       int        `json:"to"`
-	Set      change.Set `json:"set"`
-	Views    []View     `json:"views"`    // of the new version
-	Expand   []Stage    `json:"expand"`   // until both versions are served
-	Contract []Stage    `json:"contract"` // until only the new one is
-	Withdraw []Stage    `json:"withdraw"` // back to only the old one, from anywhere before the contraction
-	Probe    []string   `json:"probe"`    // tried and rolled back before anything is changed
-	Findings []Finding  `json:"findings,omitempty"`
-	Lost     []string   `json:"lost,omitempty"`   // by the contraction, or by going back: Set.Irreversible
-	Losses   []Loss     `json:"losses,omitempty"` // how to count what a withdrawal would lose
-	Relies   []reliance `json:"relies,omitempty"`
-	Shape    []string   `json:"shape,omitempty"` // of what it relies on: the contraction compares
+	App      string           `json:"app"`
+	Schema   string           `json:"schema"` // that holds the tables
+	From     int              `json:"from"`   // 0: the tables themselves, no views
+	To       int              `json:"to"`
+	Set      change.Set       `json:"set"`
+	Views    []View           `json:"views"`    // of the new version
+	Expand   []Stage          `json:"expand"`   // until both versions are served
+	Contract []Stage          `json:"contract"` // until only the new one is
+	Withdraw []Stage          `json:"withdraw"` // back to only the old one, from anywhere before the contraction
+	Probe    []string         `json:"probe"`    // tried and rolled back before anything is changed
+	Findings []change.Finding `json:"findings,omitempty"`
+	Lost     []string         `json:"lost,omitempty"`   // by the contraction, or by going back: Set.Irreversible
+	Losses   []Loss           `json:"losses,omitempty"` // how to count what a withdrawal would lose
+	Relies   []reliance       `json:"relies,omitempty"`
+	Shape    []string         `json:"shape,omitempty"` // of what it relies on: the contraction compares
 }
 
 // View is one table or view as the new version shows it.
@@ -101,51 +96,8 @@ type Loss struct {
 	SQL  string `json:"sql"` // one row with one count
 }
 
-// Severity of a finding.
-type Severity string
-
-// The severities.
-const (
-	Refused Severity = "refused" // the plan can not be carried out
-	Warning Severity = "warning" // somebody should know before
-	Note    Severity = "note"
-)
-
-// Finding is what a plan found in the way.
-type Finding struct {
-	Severity Severity `json:"severity"`
-	At       string   `json:"at,omitempty"` // file:line of the operation
-	Subject  string   `json:"subject"`      // table.column
-	Text     string   `json:"text"`
-	Hint     string   `json:"hint,omitempty"`
-}
-
-// String gives one line.
-func (f Finding) String() string {
-	s := fmt.Sprintf("%s: %s: %s", f.Severity, f.Subject, f.Text)
-	if f.At != "" {
-		s = f.At + ": " + s
-	}
-	return s
-}
-
 // Refusal is the error of a plan that can not be carried out, nil for others.
-func (p Plan) Refusal() error {
-	var why, hints []string
-	for _, f := range p.Findings {
-		if f.Severity == Refused {
-			why = append(why, f.String())
-			if f.Hint != "" {
-				hints = append(hints, f.Hint)
-			}
-		}
-	}
-	if len(why) == 0 {
-		return nil
-	}
-	hint := strings.Join(append(hints, "Nothing was changed."), " ")
-	return &noon.Error{Kind: noon.Invalid, Op: "plan schema change", Subject: p.name(), Err: errors.New(strings.Join(why, "\n")), Hint: hint}
-}
+func (p Plan) Refusal() error { return change.Refusal(p.name(), p.Findings) }
 
 func (p Plan) name() string { return versionSchema(p.App, p.To) }
 

@@ -74,7 +74,7 @@ func (m *model) createTable(o *change.CreateTable) {
 	name := qualified(m.Schema, t.phys)
 	t.create = []string{fmt.Sprintf("create table %s (\n  %s\n)", name, strings.Join(lines, ",\n  "))}
 	t.create = append(t.create, comments(name, o)...)
-	m.findings = slices.DeleteFunc(m.findings, func(f Finding) bool { return f.Severity == Warning && f.At == m.at }) // of keys that no old row can break
+	m.findings = slices.DeleteFunc(m.findings, func(f change.Finding) bool { return f.Severity == change.Warning && f.At == m.at }) // of keys that no old row can break
 }
 
 func comments(name string, o *change.CreateTable) []string {
@@ -236,7 +236,7 @@ func (m *model) createIndex(o *change.CreateIndex) {
 	}
 	t.indexes = append(t.indexes, &index{name: o.Name, definition: definition, unique: o.Unique})
 	if o.Unique {
-		m.find(Warning, t.name+"."+o.Name, "", "while both releases are served, a row of the old one that breaks %s is refused", o.Name)
+		m.find(change.Warning, t.name+"."+o.Name, "", "while both releases are served, a row of the old one that breaks %s is refused", o.Name)
 	}
 }
 
@@ -331,7 +331,7 @@ func (m *model) addEnumValue(o *change.AddEnumValue) {
 		sql.WriteString(word + literal(other))
 	}
 	m.expandSQL = append(m.expandSQL, sql.String())
-	m.find(Warning, o.Type, "", "the release before may read value %q, which it does not know, when the new one has written it; the value stays if the change is withdrawn", o.Value)
+	m.find(change.Warning, o.Type, "", "the release before may read value %q, which it does not know, when the new one has written it; the value stays if the change is withdrawn", o.Value)
 }
 
 func (m *model) renameEnumValue(o *change.RenameEnumValue) {
@@ -361,7 +361,7 @@ func (m *model) rawSQL(o *change.SQL) {
 		} else {
 			m.alone = append(m.alone, s)
 		}
-		m.find(Warning, "sql", "Write it so that it can run twice.", "it runs without a transaction: after a crash nobody knows whether it ran, and it is run again")
+		m.find(change.Warning, "sql", "Write it so that it can run twice.", "it runs without a transaction: after a crash nobody knows whether it ran, and it is run again")
 	} else if o.Contracts() {
 		m.contractSQL = append(m.contractSQL, o.Up)
 	} else {
