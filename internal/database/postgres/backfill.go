@@ -255,8 +255,9 @@ func (f *filling) end(ctx context.Context, conn *pgx.Conn, from []string) ([]str
 	to := make([]string, len(f.b.Key))
 	scan := make([]any, len(f.b.Key))
 	for i, k := range f.b.Key {
-		texts = append(texts, quote(k)+"::text")
-		targets = append(targets, quote(k))
+		column := quote(f.b.Table) + "." + quote(k) // the bare name would be that of the text, and order by it
+		texts = append(texts, column+"::text")
+		targets = append(targets, column)
 		scan[i] = &to[i]
 	}
 	where := ""
