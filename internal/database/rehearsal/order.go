@@ -142,7 +142,7 @@ func (r *run) run(ctx context.Context) (verdict, err error) {
 // nameIn is the name of the database that an address leads to, or of its file.
 func (r *run) nameIn(address string) string {
 	if r.dialect == sqltext.SQLite {
-		path, _, _ := strings.Cut(strings.TrimPrefix(address, "sqlite:"), "?")
+		path, _ := file(address)
 		return path
 	}
 	u, err := url.Parse(address)
