@@ -54,7 +54,7 @@ func (p postgres) create(ctx context.Context, s *Server) error {
 	return s.run(ctx, p.environment(), p.path("initdb"), args...)
 }
 
-func (p postgres) command(s *Server, port int) *exec.Cmd {
+func (p postgres) command(s *Server, port int) (*exec.Cmd, error) {
 	settings := slices.Concat([]string{
 		"listen_addresses=127.0.0.1", "port=" + strconv.Itoa(port), "unix_socket_directories=" + s.dir,
 		"max_connections=200", "shared_buffers=128MB", "fsync=off", "full_page_writes=off", "wal_level=logical",
@@ -66,7 +66,7 @@ func (p postgres) command(s *Server, port int) *exec.Cmd {
 	}
 	cmd := exec.Command(p.path("postgres"), args...) //nolint:noctx // it lives until Kill
 	cmd.Env = p.environment()
-	return cmd
+	return cmd, nil
 }
 
 func (p postgres) answers(ctx context.Context, s *Server) error {

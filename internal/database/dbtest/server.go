@@ -34,7 +34,7 @@ type Server struct {
 // kind is what differs between servers.
 type kind interface {
 	create(ctx context.Context, s *Server) error // makes the data directory
-	command(s *Server, port int) *exec.Cmd
+	command(s *Server, port int) (*exec.Cmd, error)
 	answers(ctx context.Context, s *Server) error
 }
 
@@ -84,7 +84,10 @@ func (s *Server) Start(ctx context.Context) error {
 }
 
 func (s *Server) launch(ctx context.Context) error {
-	cmd := s.kind.command(s, s.port)
+	cmd, err := s.kind.command(s, s.port)
+	if err != nil {
+		return err
+	}
 	log, err := os.OpenFile(s.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("open the server's log: %w", err)
