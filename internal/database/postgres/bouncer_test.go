@@ -26,11 +26,7 @@ func newPooled(t *testing.T) *pooled {
 		t.Fatal(err)
 	}
 	p := &pooled{shop: newShop(t, small), pooler: pooler}
-	t.Cleanup(func() {
-		if err := pooler.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	closing(t, pooler)
 	p.old, p.new = p.people(t, "r1", 0), p.people(t, "r2", 1)
 	return p
 }
@@ -45,9 +41,10 @@ func (p *pooled) people(t *testing.T, release string, version int) *crowd {
 
 // through is an address by way of the pooler.
 func (p *pooled) through(url string) string {
-	port := func(s *dbtest.Server) string { return fmt.Sprintf(":%d/", s.Port()) }
 	return strings.Replace(url, port(p.server), port(p.pooler), 1)
 }
+
+func port(s *dbtest.Server) string { return fmt.Sprintf(":%d/", s.Port()) }
 
 // reconnect has the pooler log in to the server anew for each next transaction.
 func (p *pooled) reconnect(t *testing.T) {

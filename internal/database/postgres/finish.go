@@ -14,6 +14,9 @@ func (m *model) finish() {
 	if m.catalog.Server.InRecovery {
 		m.refuse("server", "Give noon the address of the primary.", "it is a read replica")
 	}
+	if m.catalog.Server.LagHidden {
+		m.find(change.Warning, "server", "As a superuser: GRANT pg_monitor TO "+quote(m.catalog.Server.User)+".", "noon may not see how far its replicas are behind, and does not wait for them")
+	}
 	if m.From == 0 {
 		m.find(change.Note, "views", "Use the table's own name with its schema for these, such as "+m.Schema+".users.",
 			"the new release finds views: COPY, TRUNCATE, MERGE, ON CONFLICT ON CONSTRAINT, foreign keys and pg_get_serial_sequence need a table")
