@@ -132,7 +132,7 @@ func (s *Server) wait(ctx context.Context) error {
 }
 
 // Kill ends every process of the server at once with SIGKILL, as a crash of
-// the machine does to them, and returns when the first one is gone. The others
+// the machine does to them, and returns when they are gone. All but the first
 // are in sessions of their own: they are looked up while the first one can not
 // start more of them.
 func (s *Server) Kill() {
@@ -147,10 +147,16 @@ func (s *Server) kill() {
 	}
 	pid := s.process.Process.Pid
 	_ = syscall.Kill(pid, syscall.SIGSTOP) // it may have ended already
-	for _, child := range append(children(pid), pid) {
+	family := children(pid)
+	for _, child := range append(family, pid) {
 		_ = syscall.Kill(child, syscall.SIGKILL)
 	}
 	<-s.ended
+	for _, child := range family { // they keep the memory that they share until they are gone
+		for until := time.Now().Add(startLimit); alive(child) && time.Now().Before(until); {
+			<-time.After(time.Millisecond)
+		}
+	}
 	s.process, s.ended = nil, nil
 }
 

@@ -9,7 +9,7 @@ import (
 // pg_basebackup that follows it by streaming and can be read. Settings are as
 // those of Postgres. A server without pg_basebackup gives an os.ErrNotExist.
 func Standby(ctx context.Context, primary *Server, settings ...string) (*Server, error) {
-	found, err := find("initdb", "/usr/lib/postgresql/*/bin")
+	found, err := findPostgres()
 	if err != nil {
 		return nil, err
 	}

@@ -44,19 +44,6 @@ func (m *model) published(t *table) {
 	}
 }
 
-// walkable refuses what partitioned tables can not have.
-func (m *model) walkable(t *table) {
-	if t.was.Kind != pgcatalog.Partitioned {
-		return
-	}
-	if len(t.was.PrimaryKey()) == 0 && t.fills() {
-		m.refuse(t.name, "Give it a primary key.", "it is partitioned and has no primary key by which its rows could be walked")
-	}
-	for _, i := range t.indexes {
-		m.refuse(t.name+"."+i.name, "Make it by sql, partition by partition.", "an index of a partitioned table can not be built beside writers")
-	}
-}
-
 // changes reports whether columns or rules of a table of the version before
 // change.
 func (t *table) changes() bool {
