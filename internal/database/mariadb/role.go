@@ -22,7 +22,7 @@ type ReleaseRole struct {
 // the views of a version, and returns the name. Called again it changes the
 // password, and the version while no session is open.
 func (e *Engine) Role(ctx context.Context, release string, version int, password string) (string, error) {
-	name := Name(e.c.App, release)
+	name := Name(e.c.Names, release)
 	db, conn, err := e.locked(ctx)
 	if err != nil {
 		return "", err
@@ -55,7 +55,7 @@ func (e *Engine) idle(ctx context.Context, conn *sql.Conn, name string) error {
 }
 
 // views are what a version has. Views of the app's own are shown as they are.
-func (e *Engine) views(ctx context.Context, conn *sql.Conn, version int) ([]View, error) {
+func (e *Engine) views(ctx context.Context, conn session, version int) ([]View, error) {
 	views, err := e.planned(ctx, conn, version)
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (e *Engine) views(ctx context.Context, conn *sql.Conn, version int) ([]View
 }
 
 // planned are the views of a version that can be used; version 0 has none.
-func (e *Engine) planned(ctx context.Context, conn *sql.Conn, version int) ([]View, error) {
+func (e *Engine) planned(ctx context.Context, conn session, version int) ([]View, error) {
 	if version == 0 {
 		return nil, nil
 	}
@@ -111,7 +111,7 @@ type news struct {
 
 // made is what a version that is on its way has added, by table: version 0
 // does not have it.
-func (e *Engine) made(ctx context.Context, conn *sql.Conn) (map[string]news, error) {
+func (e *Engine) made(ctx context.Context, conn session) (map[string]news, error) {
 	list, err := e.versions(ctx, conn)
 	if err != nil {
 		return nil, err
@@ -223,7 +223,7 @@ func (e *Engine) roles(ctx context.Context, s queries) ([]ReleaseRole, error) {
 // DropRole removes the user of a release and its database of views. While it
 // has sessions it is refused.
 func (e *Engine) DropRole(ctx context.Context, release string) error {
-	name := Name(e.c.App, release)
+	name := Name(e.c.Names, release)
 	db, conn, err := e.locked(ctx)
 	if err != nil {
 		return err

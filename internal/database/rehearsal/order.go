@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/database/mariadb"
 	"github.com/noon-deploy/noon/internal/database/migration"
 	"github.com/noon-deploy/noon/internal/database/migration/sqltext"
 )
@@ -45,6 +46,7 @@ type Copy struct {
 	Address string
 	Trace   pgx.QueryTracer          // shall see every statement on PostgreSQL
 	Says    func(migration.Progress) // shall be told of every statement on other servers
+	Sees    mariadb.Trace            // or this, of every statement on MariaDB and MySQL
 }
 
 // defaults of what an order leaves out.
