@@ -195,8 +195,8 @@ func (f *filling) batch(ctx context.Context, conn *sql.Conn, from, to key) (int6
 
 // done writes down how far the backfill is, and lets batches grow or shrink.
 func (f *filling) done(ctx context.Context, conn *sql.Conn, from key, n int64, took time.Duration) error {
-	var waiting int
-	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'").Scan(&waiting); err != nil {
+	waiting, err := waits(ctx, conn)
+	if err != nil {
 		return err
 	}
 	f.mu.Lock()
@@ -219,4 +219,12 @@ func (f *filling) done(ctx context.Context, conn *sql.Conn, from key, n int64, t
 	}
 	f.tell(Progress{Phase: Expanded, Stage: f.stage.Name, Filled: f.is.filled, Rows: f.b.Rows})
 	return record(ctx, conn, f.plan, Expanded, f.stage.Name, *f.is)
+}
+
+// waits is how many sessions wait for a row. It is a counter: the tables that
+// name them are filled anew only when nobody has asked for a while.
+func waits(ctx context.Context, conn *sql.Conn) (n int, err error) {
+	var name string
+	err = conn.QueryRowContext(ctx, "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'").Scan(&name, &n)
+	return n, err
 }

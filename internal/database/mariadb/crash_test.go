@@ -2,6 +2,7 @@ package mariadb_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -139,6 +140,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 func (s *shop) dies(t *testing.T, e errand) {
 	t.Helper()
 	died := 0
+	defer s.watch.during(s.app, cmp.Or(string(e.Order.Phase), "role"))()
 	for point := 1; ; point++ {
 		name := s.send(t, e, point)
 		if name == "" {
@@ -169,7 +171,9 @@ func TestServerKilled(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	s := newShopOn(t, server, crowded)
+	w := newWatch(t.Context(), server.MariaDBURL("mysql"))
+	t.Cleanup(w.close)
+	s := newShopOn(t, server, w, crowded)
 	one := s.release(t, "r1", 0)
 	c := newCrowd(t)
 	c.patient = true
@@ -196,6 +200,7 @@ func TestServerKilled(t *testing.T) {
 // stages.
 func (s *shop) survive(t *testing.T, o mariadb.Order, stages ...string) {
 	t.Helper()
+	defer s.watch.during(s.app, string(o.Phase))()
 	for _, stage := range stages {
 		reached := make(chan struct{}, 1)
 		ended := make(chan error, 1)

@@ -12,10 +12,6 @@ import (
 	"github.com/noon-deploy/noon"
 )
 
-// buildWait is how much longer than the usual time a change may wait for its
-// last lock, when all of its work would be lost.
-const buildWait = 5
-
 // left are the steps of a stage that are not done.
 func (r *run) left(ctx context.Context, s Stage) ([]Step, error) {
 	var list []Step
@@ -106,8 +102,8 @@ func (r *run) insist(ctx context.Context, phase Phase, s Stage, text func(left [
 // attempt runs a statement, and ends it when it waits for its locks too long.
 func (r *run) attempt(ctx context.Context, s Stage, text string) (blockers []Blocker, err error) {
 	limit := r.e.c.LockTimeout
-	if s.Build {
-		limit *= buildWait
+	if s.Build { // all of its work would be lost
+		limit += limit / 2
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -153,9 +153,14 @@ func sources() [][2]string {
 	}
 }
 
-// waitQuery is what every server tells: that a session waits.
-const waitQuery = `SELECT id, '', 'metadata lock', FALSE FROM information_schema.processlist WHERE state LIKE 'Waiting for table metadata lock%%' AND id IN (%[1]s)
-UNION ALL SELECT trx_mysql_thread_id, '', 'row lock', FALSE FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT' AND trx_mysql_thread_id IN (%[1]s)`
+// What every server tells: that a session waits.
+const (
+	waitQuery = "SELECT id, '', 'metadata lock', FALSE FROM information_schema.processlist WHERE state LIKE 'Waiting for table metadata lock%%' AND id IN (%[1]s)"
+	rowQuery  = "SELECT trx_mysql_thread_id, '', 'row lock', FALSE FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT' AND trx_mysql_thread_id IN (%[1]s)"
+	// rowEvery is how many samples pass until rows are looked at: what InnoDB tells
+	// of them is only looked up again when nobody has asked for 100 ms.
+	rowEvery = 6
+)
 
 // samplingMySQL looks at locks from outside as far as the server tells.
 func (b *bench) samplingMySQL(ctx context.Context) (stop func() error, err error) {
@@ -189,22 +194,15 @@ func (b *bench) samplingMySQL(ctx context.Context) (stop func() error, err error
 func (w *watch) sampleMySQL(ctx context.Context, conn *sql.Conn, query string) error {
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
-	for {
+	for n := 0; ; n++ {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		var list []string
-		for _, id := range w.lasting() {
-			list = append(list, strconv.Itoa(int(id)))
-		}
-		if len(list) == 0 {
-			continue
-		}
-		rows, err := conn.QueryContext(ctx, fmt.Sprintf(query, strings.Join(list, ", ")))
-		if err == nil {
-			err = w.sawMySQL(rows)
+		err := w.sampleOnce(ctx, conn, query, sampleEvery)
+		if err == nil && n%rowEvery == 0 {
+			err = w.sampleOnce(ctx, conn, rowQuery, rowEvery*sampleEvery)
 		}
 		if err != nil {
 			return whileAlive(ctx, err)
@@ -212,7 +210,20 @@ func (w *watch) sampleMySQL(ctx context.Context, conn *sql.Conn, query string) e
 	}
 }
 
-func (w *watch) sawMySQL(rows *sql.Rows) error {
+// sampleOnce asks for the locks of statements that run, each of which is taken
+// for as old as the time between two looks.
+func (w *watch) sampleOnce(ctx context.Context, conn *sql.Conn, query string, since time.Duration) error {
+	var list []string
+	for _, id := range w.lasting() {
+		list = append(list, strconv.Itoa(int(id)))
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	rows, err := conn.QueryContext(ctx, fmt.Sprintf(query, strings.Join(list, ", ")))
+	if err != nil {
+		return err
+	}
 	defer rows.Close()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -231,9 +242,9 @@ func (w *watch) sawMySQL(rows *sql.Rows) error {
 			table = r.table
 		}
 		if granted {
-			r.held[lock{table, mode}] += sampleEvery
+			r.held[lock{table, mode}] += since
 		} else {
-			r.waits[lock{table, mode}] += sampleEvery
+			r.waits[lock{table, mode}] += since
 		}
 	}
 	return rows.Err()
