@@ -34,6 +34,7 @@ type Config struct {
 	Workers     int           // of a backfill, 1 to 8: 2
 	Batch       int           // most rows of one of its transactions: 2000
 	BatchTime   time.Duration // that one of them shall take at most: 50 ms
+	MaxLag      time.Duration // of replicas that noon can ask, before a backfill pauses: 10 s
 	Wait        bool          // wait for another engine's end instead of refusing
 	Epoch       int64         // of the controller that asks; who has seen a newer one refuses. 0: nobody's
 
@@ -66,6 +67,7 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	c.Workers = min(max(cmp.Or(c.Workers, 2), 1), 8)
 	c.Batch = max(cmp.Or(c.Batch, 2000), 1)
 	c.BatchTime = cmp.Or(c.BatchTime, 50*time.Millisecond)
+	c.MaxLag = cmp.Or(c.MaxLag, 10*time.Second)
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	config, err := parse(c.URL)
 	if err != nil {

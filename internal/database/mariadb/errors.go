@@ -24,6 +24,7 @@ func code(err error) uint16 {
 // Numbers of errors, of the manual's list.
 const (
 	noSuchThread    = 1094
+	noSuchTable     = 1146
 	lockWaitTimeout = 1205
 	deadlock        = 1213
 	interrupted     = 1317
