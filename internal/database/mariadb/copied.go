@@ -48,8 +48,8 @@ func Disown(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// OwnNames lists the users, each with a database of views of its name, that noon
-// made for releases of a copy: those of its journal whose names are of this
+// OwnNames lists the users, most with a database of views of their name, that
+// noon made for releases of a copy: those of its journal whose names are of this
 // copy, not of what it was copied from.
 func OwnNames(ctx context.Context, db *sql.DB, database string) ([]string, error) {
 	there, err := journalIn(ctx, db)
@@ -59,7 +59,7 @@ func OwnNames(ctx context.Context, db *sql.DB, database string) ([]string, error
 	var list []string
 	err = each(ctx, db, func(v []sql.NullString) error {
 		if v[0].String == Name(database, v[1].String) {
-			list = append(list, v[0].String)
+			list = append(list, v[0].String, claimName(database, v[0].String))
 		}
 		return nil
 	}, "SELECT name, `release` FROM noon_role ORDER BY name")

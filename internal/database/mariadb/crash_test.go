@@ -62,6 +62,16 @@ func child() int {
 // killed: "" if it came to its end.
 func (s *shop) send(t *testing.T, e errand, point int) string {
 	t.Helper()
+	name, err := s.sent(t, e, point)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// sent is send for an errand that may fail.
+func (s *shop) sent(t *testing.T, e errand, point int) (string, error) {
+	t.Helper()
 	e.Config = mariadb.Config{URL: s.noon(), App: s.app, User: s.app + "_app", Batch: 100, Workers: 2, Wait: true}
 	in, err := json.Marshal(e)
 	if err != nil {
@@ -80,13 +90,13 @@ func (s *shop) send(t *testing.T, e errand, point int) string {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return strings.TrimSpace(string(name))
+			return strings.TrimSpace(string(name)), nil
 		}
 	}
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out.String())
+		return "", fmt.Errorf("%w: %s", err, out.String())
 	}
-	return ""
+	return "", nil
 }
 
 const crowded = people + "; INSERT INTO users (mail, age, first, last) SELECT CONCAT('u', seq), seq % 90, CONCAT('f', seq), CONCAT('l', seq) FROM seq_1_to_450"

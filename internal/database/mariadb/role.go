@@ -138,10 +138,11 @@ func (e *Engine) made(ctx context.Context, conn session) (map[string]news, error
 func (e *Engine) ensureRole(ctx context.Context, conn *sql.Conn, r ReleaseRole, fresh bool, views []View, password string) error {
 	user := literal(r.Name) + "@'%'"
 	if fresh {
-		if err := e.claim(ctx, conn, r, user, password); err != nil {
+		if err := e.claim(ctx, conn, r, password); err != nil {
 			return err
 		}
-	} else if _, err := conn.ExecContext(ctx, "UPDATE noon_role SET version = ? WHERE name = ?", r.Version, r.Name); err != nil {
+	}
+	if _, err := conn.ExecContext(ctx, "UPDATE noon_role SET version = ? WHERE name = ?", r.Version, r.Name); err != nil {
 		return err
 	}
 	e.c.Fault.Point("mariadb.role.journal")
@@ -173,29 +174,6 @@ func (e *Engine) ensureRole(ctx context.Context, conn *sql.Conn, r ReleaseRole, 
 	return nil
 }
 
-// claim makes the user, unless somebody else has made it or a database of its
-// name. The journal comes first: whose a user is has to be known when it is used.
-func (e *Engine) claim(ctx context.Context, conn *sql.Conn, r ReleaseRole, user, password string) error {
-	taken := &noon.Error{Kind: noon.Conflict, Op: "make user", Subject: r.Name, Err: errors.New("there is a user or a database of this name that noon has not made"), Hint: "Rename that, or the app. Nothing was changed."}
-	var there bool
-	if err := conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM information_schema.schemata WHERE schema_name = ?)", r.Name).Scan(&there); err != nil {
-		return err
-	}
-	if there {
-		return taken
-	}
-	if _, err := conn.ExecContext(ctx, "INSERT INTO noon_role (name, app, `release`, version) VALUES (?, ?, ?, ?)", r.Name, e.c.App, r.Release, r.Version); err != nil {
-		return err
-	}
-	e.c.Fault.Point("mariadb.role.claim")
-	_, err := conn.ExecContext(ctx, fmt.Sprintf("CREATE USER %s IDENTIFIED BY %s", user, literal(password)))
-	if code(err) == cannotCreate {
-		_, err = conn.ExecContext(ctx, "DELETE FROM noon_role WHERE name = ?", r.Name)
-		return errors.Join(taken, err)
-	}
-	return err
-}
-
 // strange are views in a release's database that its version does not have.
 func (e *Engine) strange(ctx context.Context, conn *sql.Conn, database string, views []View) ([]string, error) {
 	var list []string
@@ -216,7 +194,7 @@ func (e *Engine) roles(ctx context.Context, s queries) ([]ReleaseRole, error) {
 		_, err := fmt.Sscan(v[2].String, &r.Version)
 		list = append(list, r)
 		return err
-	}, "SELECT name, `release`, version FROM noon_role WHERE app = ? ORDER BY name", e.c.App)
+	}, "SELECT name, `release`, version FROM noon_role WHERE app = ? AND version >= 0 ORDER BY name", e.c.App)
 	return list, explain("read the journal", e.c.App, err)
 }
 
@@ -229,9 +207,8 @@ func (e *Engine) DropRole(ctx context.Context, release string) error {
 		return err
 	}
 	defer hangUp(db, conn)
-	roles, err := e.roles(ctx, conn)
-	if err != nil || !slices.ContainsFunc(roles, func(r ReleaseRole) bool { return r.Name == name }) {
-		return err
+	if ours, err := e.ours(ctx, conn, name); err != nil || !ours {
+		return explain("drop user", name, err)
 	}
 	if err := e.idle(ctx, conn, name); err != nil {
 		return err
