@@ -26,8 +26,9 @@ const (
 // watch looks again and again at who waits on a server, and knows how long
 // statements of apps have waited behind noon. Whoever waits for the lock of a
 // table while noon defines something in the same app is behind noon: the server
-// does not tell more. That a statement is slow is not its matter, and where it
-// was itself not let run it counts no more than one glance.
+// does not tell more. That a statement is slow is not its matter, and a look that
+// comes twice as late as it should counts nothing: the machine is too busy then
+// to say who waits for what.
 type watch struct {
 	url    string
 	cancel context.CancelFunc
@@ -82,14 +83,14 @@ func (w *watch) look(ctx context.Context) error {
 			return err
 		}
 		now := time.Now()
-		w.count(sessions, tables, behindTables(sessions), min(now.Sub(last), glance))
+		w.count(sessions, tables, behindTables(sessions), fair(now.Sub(last), glance))
 		last = now
 		if n%rowGlances == 0 {
 			behind, err := behindRows(ctx, db, sessions)
 			if err != nil {
 				return err
 			}
-			w.count(sessions, rows, behind, min(now.Sub(lastRows), rowGlances*glance))
+			w.count(sessions, rows, behind, fair(now.Sub(lastRows), rowGlances*glance))
 			lastRows = now
 		}
 		select {
@@ -98,6 +99,14 @@ func (w *watch) look(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// fair is the time between two looks that counts.
+func fair(since, usual time.Duration) time.Duration {
+	if since > 2*usual {
+		return 0
+	}
+	return min(since, usual)
 }
 
 // visits are all sessions.

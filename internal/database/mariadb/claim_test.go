@@ -24,9 +24,9 @@ func TestKilledWhileItMakesAUser(t *testing.T) {
 				if foreign {
 					s.run(t, s.root(), "CREATE USER "+name+" IDENTIFIED BY 'foreign'")
 				}
-				for point, died := 1, ""; ; point++ {
-					var err error
-					if died, err = s.sent(t, errand{Release: "r9"}, point); died == "" {
+				for point := 1; ; point++ {
+					died, err := s.sent(t, errand{Release: "r9"}, point)
+					if died == "" {
 						if foreign != (err != nil) || point < 5 {
 							t.Fatalf("in the end, after %d points: %v", point-1, err)
 						}

@@ -139,14 +139,13 @@ func (r *run) watch(ctx context.Context, done <-chan struct{}, limit time.Durati
 		case since.IsZero():
 			since = time.Now()
 		case time.Since(since) >= limit:
-			list := r.blockers(ctx)
 			select {
 			case <-done:
 				return nil
 			default:
 			}
 			_, _ = r.db.ExecContext(ctx, fmt.Sprintf("KILL QUERY %d", r.id)) // it may have got its lock: then nothing is lost but a try
-			return list
+			return r.blockers(ctx)
 		}
 	}
 }
