@@ -98,6 +98,15 @@ $(TOOLS_KEY): tools/go.mod tools/go.sum
 		echo "make sure that it can be reached, then run make tools again." >&2; exit 1; }
 	@touch $@
 
+PG_VERSIONS ?= 12,13,16,17
+comma := ,
+
+.PHONY: test-postgres-versions
+test-postgres-versions: ## run what works on PostgreSQL on other versions of it, from npm (PG_VERSIONS=12,17)
+	@NOON_PG_VERSIONS=$(PG_VERSIONS) scripts/servers postgres
+	@for version in $(subst $(comma), ,$(PG_VERSIONS)); do echo "PostgreSQL $$version"; \
+		NOON_PG_VERSION=$$version $(GO) test -count=1 -timeout 30m ./internal/database/pgcatalog ./internal/database/postgres ./internal/database/migration || exit 1; done
+
 .PHONY: servers
 servers: ## fetch the database servers that tests need and the machine lacks into .cache/servers
 	@scripts/servers

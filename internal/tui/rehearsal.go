@@ -123,7 +123,10 @@ func (p Page) rehearsedStatements(r noon.RehearsalReport) string {
 
 // strongest finds the lock that is in the way of most, the longest of those.
 func strongest(list []noon.Locked) (name, held string) {
-	order := []string{"RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"}
+	order := []string{
+		"row lock", "metadata lock", "SHARED_UPGRADABLE", "SHARED_NO_WRITE", "SHARED_NO_READ_WRITE", "EXCLUSIVE", // of MariaDB and MySQL
+		"RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock",
+	}
 	best, longest := -1, time.Duration(0)
 	name, held = "-", "-"
 	for _, l := range list {

@@ -88,7 +88,34 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 		return nil, &noon.Error{Kind: noon.Invalid, Op: "open database", Subject: c.App, Err: fmt.Errorf("the server has version %d", version), Hint: "Upgrade it to PostgreSQL 12 or newer."}
 	}
 	e.c.Role = cmp.Or(c.Role, user)
+	if err := e.unshared(ctx, conn); err != nil {
+		return nil, err
+	}
 	return e, nil
+}
+
+// unshared refuses a pooler that gives one session of the server to several of
+// its clients: noon's lock and settings belong to a session. Who is between the
+// server and noon has told it another process than the server's. Where it is
+// the same for two clients at a time, it is shared.
+func (e *Engine) unshared(ctx context.Context, conn *pgx.Conn) error {
+	backend := func(conn *pgx.Conn) (pid uint32, err error) {
+		return pid, conn.QueryRow(ctx, "select pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&pid)
+	}
+	one, err := backend(conn)
+	if err != nil || one == conn.PgConn().PID() {
+		return explain("open database", e.c.App, err)
+	}
+	other, err := e.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer hangUp(ctx, other)
+	two, err := backend(other)
+	if err != nil || one != two {
+		return explain("open database", e.c.App, err)
+	}
+	return &noon.Error{Kind: noon.Invalid, Op: "open database", Subject: e.c.App, Err: errors.New("the address is that of a pooler, which shares sessions"), Hint: "Give noon the address of the server itself; releases may use the pooler. Nothing was changed."}
 }
 
 func makeHere(_ context.Context, set change.Set, catalog *pgcatalog.Catalog, to Target) (Plan, error) {
@@ -110,7 +137,7 @@ func (e *Engine) connect(ctx context.Context) (*pgx.Conn, error) {
 		return nil, explain("open database", fmt.Sprintf("%s at %s:%d", config.Database, config.Host, config.Port), hide(err))
 	}
 	_, err = conn.Exec(ctx, `select set_config('statement_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false),
-set_config('max_parallel_workers_per_gather', '0', false), set_config('search_path', $1, false)`, quote(e.c.Schema))
+set_config('max_parallel_workers_per_gather', '0', false), set_config('search_path', $1, false)`, pgx.QueryExecModeSimpleProtocol, quote(e.c.Schema))
 	if err != nil {
 		hangUp(ctx, conn)
 		return nil, explain("open database", config.Database, err)

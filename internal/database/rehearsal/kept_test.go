@@ -67,7 +67,7 @@ func (w *world) remove(name string) {
 		_ = os.Remove(name) // so may its directory
 		return
 	}
-	_, _ = w.db.Exec("DROP DATABASE " + name) //nolint:noctx // that of the test is over
+	_, _ = w.db.Exec("DROP DATABASE " + name)
 }
 
 // TestTemplate: a copy made by the server itself, of a database that nobody is

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/database/mariadb"
 	"github.com/noon-deploy/noon/internal/database/migration"
 	"github.com/noon-deploy/noon/internal/database/migration/sqltext"
 )
@@ -47,6 +48,7 @@ type Copy struct {
 	Address string
 	Trace   pgx.QueryTracer          // shall see every statement on PostgreSQL
 	Says    func(migration.Progress) // shall be told of every statement on other servers
+	Sees    mariadb.Trace            // or this, of every statement on MariaDB and MySQL
 }
 
 // defaults of what an order leaves out.
@@ -142,7 +144,7 @@ func (r *run) run(ctx context.Context) (verdict, err error) {
 // nameIn is the name of the database that an address leads to, or of its file.
 func (r *run) nameIn(address string) string {
 	if r.dialect == sqltext.SQLite {
-		path, _, _ := strings.Cut(strings.TrimPrefix(address, "sqlite:"), "?")
+		path, _ := file(address)
 		return path
 	}
 	u, err := url.Parse(address)
