@@ -42,6 +42,7 @@ func BenchmarkBackfill(b *testing.B) {
 const benchBatch, benchWorkers = 5000, 2
 
 func bareBackfill(b *testing.B, rows int) time.Duration {
+	b.Helper()
 	s := newShop(b, wide(rows))
 	s.run(b, s.url, "alter table users add column years integer")
 	began := time.Now()
@@ -61,6 +62,7 @@ func bareBackfill(b *testing.B, rows int) time.Duration {
 }
 
 func noonBackfill(b *testing.B, rows int) time.Duration {
+	b.Helper()
 	s := newShop(b, wide(rows))
 	p := s.plan(b, ageOnly)
 	e := s.open(b, postgres.Config{Workers: benchWorkers, Batch: benchBatch, BatchTime: time.Second})
