@@ -81,11 +81,16 @@ func (d *databases) versioning(ctx context.Context, m migrated, epoch int64) (*v
 
 // versioningMariaDB does that on MariaDB and MySQL.
 func (d *databases) versioningMariaDB(ctx context.Context, m migrated, epoch int64) (*versioning, error) {
-	engine, err := mariadb.Open(ctx, mariadb.Config{URL: m.address, App: prefix(m.site, m.Name), User: m.Role, Wait: true, Epoch: epoch, Log: d.log, Fault: d.faults})
+	config := mariadb.Config{URL: m.address, App: prefix(m.site, m.Name), User: m.Role, Wait: true, Epoch: epoch, Log: d.log, Fault: d.faults}
+	password := d.catalog.rolePassword(m.site, m.Name, m.release)
+	if m.copied != nil { // where the app from before noon, whose user it is, has no sessions
+		config.Names, config.User, config.Trace, password = m.copied.database(), "", m.copied.Sees, m.copied.password
+	}
+	engine, err := mariadb.Open(ctx, config)
 	if err != nil {
 		return nil, err
 	}
-	v := &versioning{engine: mariadbSchema{engine}, store: m, password: d.catalog.rolePassword(m.site, m.Name, m.release)}
+	v := &versioning{engine: mariadbSchema{engine}, store: m, password: password}
 	return v, v.look(ctx)
 }
 

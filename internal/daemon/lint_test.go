@@ -37,6 +37,15 @@ var built = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	// Programs that scripts/servers has unpacked are found as installed ones are.
+	unpacked, err := filepath.Abs(filepath.Join("..", "..", ".cache", "servers", "usr", "bin"))
+	if err == nil {
+		err = os.Setenv("PATH", os.Getenv("PATH")+string(os.PathListSeparator)+unpacked)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
 	if binary, err := built(); err == nil {
 		_ = os.RemoveAll(filepath.Dir(binary)) // a directory for temporary files

@@ -15,10 +15,10 @@ import (
 
 // lintVersioned looks at the operations that are raw SQL: what is declared the
 // engine carries out without blocking anybody, or refuses itself. The grammar is
-// PostgreSQL's.
+// PostgreSQL's; on MariaDB and MySQL the engine is asked.
 func (d *databases) lintVersioned(ctx context.Context, m migrated, before *migrated) ([]noon.Hazard, error) {
 	if ofMySQL(m.Kind) {
-		return nil, nil
+		return d.lintMariaDB(ctx, m, before)
 	}
 	all, err := m.changes(m.names()...)
 	if err != nil || !slices.ContainsFunc(all.Operations, func(op change.Operation) bool { return op.SQL != nil }) {

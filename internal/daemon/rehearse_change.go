@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/database/mariadb"
 	"github.com/noon-deploy/noon/internal/database/migration"
 	"github.com/noon-deploy/noon/internal/database/postgres"
 	"github.com/noon-deploy/noon/internal/database/rehearsal"
@@ -18,6 +19,18 @@ import (
 type copied struct {
 	rehearsal.Copy
 	password string // of releases' roles on it
+}
+
+// database is the name of the copy.
+func (c *copied) database() string { return databaseOf(c.Address) }
+
+// databaseOf is the name of the database of an address, "" if it can not be read.
+func databaseOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimPrefix(u.Path, "/")
 }
 
 // says has progress told to the rehearsal too.
@@ -84,7 +97,12 @@ func usersOf(m migrated, password string) func(rehearsal.Copy) string {
 		if err != nil {
 			return c.Address // it is what was made of one that could be read
 		}
-		u.User = url.UserPassword(postgres.RoleName(prefix(m.site, m.Name), m.release, strings.TrimPrefix(u.Path, "/")), password)
+		name := postgres.RoleName(prefix(m.site, m.Name), m.release, databaseOf(c.Address))
+		if ofMySQL(m.Kind) {
+			name = mariadb.Name(databaseOf(c.Address), m.release)
+			u.Path = "/" + name
+		}
+		u.User = url.UserPassword(name, password)
 		return u.String()
 	}
 }
@@ -132,14 +150,6 @@ func rehearsable(app noon.App, release, name string) (noon.Store, error) {
 		name = list[0]
 	}
 	i := slices.IndexFunc(app.Stores, func(s noon.Store) bool { return s.Name == name && s.Migrations != "" })
-	if i >= 0 && app.Stores[i].Coexistence == noon.Versioned && ofMySQL(app.Stores[i].Kind) {
-		// Users and the databases of views are the server's: those of a copy would
-		// be production's.
-		return noon.Store{}, &noon.Error{
-			Kind: noon.Invalid, Op: "rehearse", Subject: name, Err: errors.New("a versioned store of MariaDB or MySQL can not be rehearsed yet"),
-			Hint: "Nothing was copied. `noon plan` shows what would be done.",
-		}
-	}
 	if i >= 0 {
 		return app.Stores[i], nil
 	}

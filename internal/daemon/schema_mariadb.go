@@ -41,6 +41,8 @@ func (e mariadbSchema) Reach(ctx context.Context, o schemaOrder, tell func(strin
 func mariadbProgress(p mariadb.Progress) string {
 	text := p.Stage
 	switch {
+	case p.Paused != "":
+		text += ", pauses: " + p.Paused
 	case p.Rows > 0:
 		text += fmt.Sprintf(", %d of about %d rows", p.Filled, p.Rows)
 	case p.Filled > 0:

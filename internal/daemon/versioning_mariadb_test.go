@@ -24,9 +24,9 @@ type mariaShop struct {
 	files   map[string]string
 }
 
-func newMariaShop(t *testing.T) *mariaShop {
+func newMariaShop(t *testing.T, settings ...string) *mariaShop {
 	t.Helper()
-	server, err := dbtest.MariaDB(t.Context())
+	server, err := dbtest.MariaDB(t.Context(), settings...)
 	if err != nil {
 		t.Fatal(err)
 	}

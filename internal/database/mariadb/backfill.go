@@ -29,20 +29,23 @@ type key [][]byte
 // say from where on there may be such rows.
 type filling struct {
 	*run
-	stage Stage
-	b     Backfill
+	stage   Stage
+	b       Backfill
+	follows *followers
 
 	mu    sync.Mutex
 	is    *progress
 	next  key // where the next span begins
 	ended bool
-	limit int   // rows of a span
-	under []key // beginnings of the spans that are under way, in their order
+	limit int    // rows of a span
+	marks []mark // since what the slowest replica has
+	under []key  // beginnings of the spans that are under way, in their order
 }
 
 // fill makes the new form of all rows that have none.
 func (r *run) fill(ctx context.Context, s Stage, is *progress) error {
-	f := &filling{run: r, stage: s, b: *s.Backfill, is: is, limit: min(firstBatch, r.e.c.Batch), next: is.at}
+	f := &filling{run: r, stage: s, b: *s.Backfill, is: is, limit: min(firstBatch, r.e.c.Batch), next: is.at, follows: r.e.follow(ctx, r.conn)}
+	defer f.follows.close()
 	for range maxPasses {
 		f.ended = false
 		if err := f.pass(ctx); err != nil {
@@ -100,6 +103,9 @@ func (f *filling) worker(ctx context.Context) error {
 			return err
 		}
 		f.e.c.Fault.Point("mariadb.batch.after")
+		if err := f.throttle(ctx); err != nil {
+			return err
+		}
 		pause(ctx, min(took/4, f.e.c.BatchTime)) // others want the server too
 	}
 }
@@ -195,8 +201,8 @@ func (f *filling) batch(ctx context.Context, conn *sql.Conn, from, to key) (int6
 
 // done writes down how far the backfill is, and lets batches grow or shrink.
 func (f *filling) done(ctx context.Context, conn *sql.Conn, from key, n int64, took time.Duration) error {
-	var waiting int
-	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'").Scan(&waiting); err != nil {
+	waiting, err := waits(ctx, conn)
+	if err != nil {
 		return err
 	}
 	f.mu.Lock()
@@ -218,5 +224,19 @@ func (f *filling) done(ctx context.Context, conn *sql.Conn, from key, n int64, t
 		f.is.at = from
 	}
 	f.tell(Progress{Phase: Expanded, Stage: f.stage.Name, Filled: f.is.filled, Rows: f.b.Rows})
-	return record(ctx, conn, f.plan, Expanded, f.stage.Name, *f.is)
+	if err := record(ctx, conn, f.plan, Expanded, f.stage.Name, *f.is); err != nil {
+		return err
+	}
+	if len(f.follows.list) > 0 {
+		f.marks = append(f.marks, mark{f.is.filled, time.Now()})
+	}
+	return nil
+}
+
+// waits is how many sessions wait for a row. It is a counter: the tables that
+// name them are filled anew only when nobody has asked for a while.
+func waits(ctx context.Context, conn *sql.Conn) (n int, err error) {
+	var name string
+	err = conn.QueryRowContext(ctx, "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'").Scan(&name, &n)
+	return n, err
 }

@@ -2,6 +2,7 @@ package mariadb_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -61,6 +62,16 @@ func child() int {
 // killed: "" if it came to its end.
 func (s *shop) send(t *testing.T, e errand, point int) string {
 	t.Helper()
+	name, err := s.sent(t, e, point)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// sent is send for an errand that may fail.
+func (s *shop) sent(t *testing.T, e errand, point int) (string, error) {
+	t.Helper()
 	e.Config = mariadb.Config{URL: s.noon(), App: s.app, User: s.app + "_app", Batch: 100, Workers: 2, Wait: true}
 	in, err := json.Marshal(e)
 	if err != nil {
@@ -79,13 +90,13 @@ func (s *shop) send(t *testing.T, e errand, point int) string {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return strings.TrimSpace(string(name))
+			return strings.TrimSpace(string(name)), nil
 		}
 	}
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out.String())
+		return "", fmt.Errorf("%w: %s", err, out.String())
 	}
-	return ""
+	return "", nil
 }
 
 const crowded = people + "; INSERT INTO users (mail, age, first, last) SELECT CONCAT('u', seq), seq % 90, CONCAT('f', seq), CONCAT('l', seq) FROM seq_1_to_450"
@@ -139,6 +150,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 func (s *shop) dies(t *testing.T, e errand) {
 	t.Helper()
 	died := 0
+	defer s.watch.during(s.app, cmp.Or(string(e.Order.Phase), "role"))()
 	for point := 1; ; point++ {
 		name := s.send(t, e, point)
 		if name == "" {
@@ -169,7 +181,9 @@ func TestServerKilled(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	s := newShopOn(t, server, crowded)
+	w := newWatch(t.Context(), server.MariaDBURL("mysql"))
+	t.Cleanup(w.close)
+	s := newShopOn(t, server, w, crowded)
 	one := s.release(t, "r1", 0)
 	c := newCrowd(t)
 	c.patient = true
@@ -196,6 +210,7 @@ func TestServerKilled(t *testing.T) {
 // stages.
 func (s *shop) survive(t *testing.T, o mariadb.Order, stages ...string) {
 	t.Helper()
+	defer s.watch.during(s.app, string(o.Phase))()
 	for _, stage := range stages {
 		reached := make(chan struct{}, 1)
 		ended := make(chan error, 1)

@@ -12,10 +12,6 @@ import (
 	"github.com/noon-deploy/noon"
 )
 
-// buildWait is how much longer than the usual time a change may wait for its
-// last lock, when all of its work would be lost.
-const buildWait = 5
-
 // left are the steps of a stage that are not done.
 func (r *run) left(ctx context.Context, s Stage) ([]Step, error) {
 	var list []Step
@@ -106,8 +102,8 @@ func (r *run) insist(ctx context.Context, phase Phase, s Stage, text func(left [
 // attempt runs a statement, and ends it when it waits for its locks too long.
 func (r *run) attempt(ctx context.Context, s Stage, text string) (blockers []Blocker, err error) {
 	limit := r.e.c.LockTimeout
-	if s.Build {
-		limit *= buildWait
+	if s.Build { // all of its work would be lost
+		limit += limit / 2
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -143,14 +139,13 @@ func (r *run) watch(ctx context.Context, done <-chan struct{}, limit time.Durati
 		case since.IsZero():
 			since = time.Now()
 		case time.Since(since) >= limit:
-			list := r.blockers(ctx)
 			select {
 			case <-done:
 				return nil
 			default:
 			}
 			_, _ = r.db.ExecContext(ctx, fmt.Sprintf("KILL QUERY %d", r.id)) // it may have got its lock: then nothing is lost but a try
-			return list
+			return r.blockers(ctx)
 		}
 	}
 }

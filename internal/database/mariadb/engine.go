@@ -25,17 +25,22 @@ type Config struct {
 	URL  string // mariadb:// or mysql://USER:PASSWORD@HOST:PORT/DATABASE, with ?tls= (true, skip-verify, preferred) and ?socket=PATH
 	App  string // prefix of users and databases of releases: lower-case letters, digits and _, at most 30
 	User string // that the app had before noon, whose sessions use the tables. The user of URL
+	// Names begins the names of users and databases of releases, at most 64 bytes:
+	// App. On a copy of a database, whose journal is the same, it is that of the copy.
+	Names string
 
 	LockTimeout time.Duration // how long a change of a table waits for others, while everybody waits behind it: 200 ms
 	LockBudget  time.Duration // how long it is tried again: 2 min
 	Workers     int           // of a backfill, 1 to 8: 2
 	Batch       int           // most rows of one of its transactions: 2000
 	BatchTime   time.Duration // that one of them shall take at most: 50 ms
+	MaxLag      time.Duration // of replicas that noon can ask, before a backfill pauses: 10 s
 	Wait        bool          // wait for another engine's end instead of refusing
 	Epoch       int64         // of the controller that asks; who has seen a newer one refuses. 0: nobody's
 
 	Log   *slog.Logger  // nil: none
 	Fault *fault.Points // nil: none
+	Trace Trace         `json:"-"` // nil: none
 }
 
 // Engine changes the schema of one app in one database. It keeps no
@@ -56,11 +61,13 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	if !appName.MatchString(c.App) {
 		return nil, &noon.Error{Kind: noon.Invalid, Op: "open database", Subject: c.App, Err: errors.New("this can not begin the name of a database"), Hint: "An app's name here has lower-case letters, digits and _, begins with a letter, and has at most 30 of them."}
 	}
+	c.Names = cmp.Or(c.Names, c.App)
 	c.LockTimeout = cmp.Or(c.LockTimeout, 200*time.Millisecond)
 	c.LockBudget = cmp.Or(c.LockBudget, 2*time.Minute)
 	c.Workers = min(max(cmp.Or(c.Workers, 2), 1), 8)
 	c.Batch = max(cmp.Or(c.Batch, 2000), 1)
 	c.BatchTime = cmp.Or(c.BatchTime, 50*time.Millisecond)
+	c.MaxLag = cmp.Or(c.MaxLag, 10*time.Second)
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	config, err := parse(c.URL)
 	if err != nil {
@@ -132,6 +139,9 @@ func (e *Engine) connect(ctx context.Context) (*sql.DB, *sql.Conn, error) {
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the address: %w", err)
+	}
+	if e.c.Trace != nil {
+		connector = tracer{connector, e.c.Trace}
 	}
 	db := sql.OpenDB(connector)
 	conn, err := db.Conn(ctx)

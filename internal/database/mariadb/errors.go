@@ -24,11 +24,12 @@ func code(err error) uint16 {
 // Numbers of errors, of the manual's list.
 const (
 	noSuchThread    = 1094
+	noSuchTable     = 1146
 	lockWaitTimeout = 1205
 	deadlock        = 1213
 	interrupted     = 1317
 	statementTime   = 1969 // max_statement_time, and KILL in some states
-	cannotCreate    = 1396 // CREATE USER for one that there is
+	cannotUser      = 1396 // RENAME or ALTER USER of one that is not there, or RENAME to one that is
 	notSupported    = 1845 // ALGORITHM
 	notSupportedWhy = 1846
 )

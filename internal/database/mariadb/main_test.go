@@ -21,6 +21,7 @@ import (
 // shared is the server of the tests that do not kill theirs.
 var shared struct {
 	server *dbtest.Server
+	watch  *watch
 	n      atomic.Int64
 }
 
@@ -33,8 +34,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	shared.server = server
+	shared.server, shared.watch = server, newWatch(context.Background(), server.MariaDBURL("mysql"))
 	code := m.Run()
+	shared.watch.close()
+	shared.watch.told()
 	if err := server.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
@@ -54,18 +57,20 @@ const password = "only-for-tests"
 // as a user of its own, with the privileges that it asks for and no more.
 type shop struct {
 	server *dbtest.Server
+	watch  *watch
 	app    string
 	engine *mariadb.Engine
 }
 
 func newShop(tb testing.TB, tables string) *shop {
 	tb.Helper()
-	return newShopOn(tb, shared.server, tables)
+	return newShopOn(tb, shared.server, shared.watch, tables)
 }
 
-func newShopOn(tb testing.TB, server *dbtest.Server, tables string) *shop {
+// newShopOn makes one on a server that is watched.
+func newShopOn(tb testing.TB, server *dbtest.Server, w *watch, tables string) *shop {
 	tb.Helper()
-	s := &shop{server: server, app: fmt.Sprintf("s_%d", shared.n.Add(1))}
+	s := &shop{server: server, watch: w, app: fmt.Sprintf("s_%d", shared.n.Add(1))}
 	if _, err := server.MariaDBDatabase(tb.Context(), s.app); err != nil {
 		tb.Fatal(err)
 	}
@@ -76,6 +81,7 @@ func newShopOn(tb testing.TB, server *dbtest.Server, tables string) *shop {
 		s.app, password, strings.ReplaceAll(s.app, "_", `\_`), releases))
 	s.run(tb, s.old(), tables)
 	s.engine = s.open(tb, mariadb.Config{})
+	tb.Cleanup(func() { w.check(tb, s.app) })
 	return s
 }
 
@@ -211,6 +217,7 @@ func (s *shop) plan(tb testing.TB, yaml string) mariadb.Plan {
 
 func (s *shop) reach(tb testing.TB, p mariadb.Plan, phase mariadb.Phase) {
 	tb.Helper()
+	defer s.watch.during(s.app, string(phase))()
 	if err := s.engine.Reach(tb.Context(), mariadb.Order{Plan: &p, Version: p.To, Phase: phase}, nil); err != nil {
 		tb.Fatalf("%s: %v\nhint: %s", phase, err, noon.HintOf(err))
 	}

@@ -8,34 +8,58 @@ import (
 	"github.com/noon-deploy/noon/internal/database/change"
 )
 
+// Unserved are findings about the operations of a set that the servers can not
+// serve two releases over, whatever the tables are.
+func Unserved(set change.Set) []change.Finding {
+	m := &model{}
+	for _, op := range set.Operations {
+		if m.at = op.At; m.way(op) == nil {
+			m.unserved(op)
+		}
+	}
+	return m.findings
+}
+
+func (m *model) unserved(op change.Operation) {
+	m.refuse(op.Kind(), "Bring it in a release of its own, by migrations of a shared store.", "noon can not serve two releases over this operation on MariaDB and MySQL")
+}
+
 // apply makes one operation part of the model.
 func (m *model) apply(op change.Operation) {
+	if way := m.way(op); way != nil {
+		way()
+	} else {
+		m.unserved(op)
+	}
+}
+
+// way is how an operation is made part of the model, nil if it can not be.
+func (m *model) way(op change.Operation) func() {
 	switch {
 	case op.AlterColumn != nil:
-		m.alterColumn(op.AlterColumn)
+		return func() { m.alterColumn(op.AlterColumn) }
 	case op.RenameColumn != nil:
-		m.renameColumn(op.RenameColumn)
+		return func() { m.renameColumn(op.RenameColumn) }
 	case op.AddColumn != nil:
-		m.addColumn(op.AddColumn)
+		return func() { m.addColumn(op.AddColumn) }
 	case op.DropColumn != nil:
-		m.dropColumn(op.DropColumn)
+		return func() { m.dropColumn(op.DropColumn) }
 	case op.MergeColumns != nil:
-		m.mergeColumns(op.MergeColumns)
+		return func() { m.mergeColumns(op.MergeColumns) }
 	case op.SplitColumn != nil:
-		m.splitColumn(op.SplitColumn)
+		return func() { m.splitColumn(op.SplitColumn) }
 	case op.CreateTable != nil:
-		m.createTable(op.CreateTable)
+		return func() { m.createTable(op.CreateTable) }
 	case op.RenameTable != nil:
-		m.renameTable(op.RenameTable)
+		return func() { m.renameTable(op.RenameTable) }
 	case op.DropTable != nil:
-		m.dropTable(op.DropTable)
+		return func() { m.dropTable(op.DropTable) }
 	case op.CreateIndex != nil:
-		m.createIndex(op.CreateIndex)
+		return func() { m.createIndex(op.CreateIndex) }
 	case op.DropIndex != nil:
-		m.dropIndex(op.DropIndex)
-	default:
-		m.refuse(op.Kind(), "Bring it in a release of its own, by migrations of a shared store.", "noon can not serve two releases over this operation on MariaDB and MySQL")
+		return func() { m.dropIndex(op.DropIndex) }
 	}
+	return nil
 }
 
 func (m *model) renameColumn(o *change.RenameColumn) {

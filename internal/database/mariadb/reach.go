@@ -37,6 +37,7 @@ type Progress struct {
 	Stage    string    `json:"stage"`
 	Filled   int64     `json:"filled,omitempty"` // rows of a backfill
 	Rows     int64     `json:"rows,omitempty"`   // estimate of all, -1 if nobody knows
+	Paused   string    `json:"paused,omitempty"` // why a backfill waits
 	Try      int       `json:"try,omitempty"`    // of a statement that did not get its locks
 	Blockers []Blocker `json:"blockers,omitempty"`
 }

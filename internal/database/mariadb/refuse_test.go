@@ -2,6 +2,7 @@ package mariadb_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strings"
 	"testing"
@@ -130,6 +131,45 @@ func TestBlocked(t *testing.T) {
 	}
 }
 
+// Those who use a table meanwhile do not wait for long, whatever keeps a change
+// waiting: neither before it begins its work nor at its end. See watch.check.
+func TestBlockedWhileOthersWork(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, crowded)
+	p := s.plan(t, renewal)
+	c := newCrowd(t)
+	c.come(2, s.old(), oldWords())
+	db, err := pool(s.old())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }() // its transactions have ended
+	var tx *sql.Tx
+	reader := func() {
+		if tx, err = db.BeginTx(context.WithoutCancel(t.Context()), nil); err != nil {
+			t.Error(err)
+		} else if _, err = tx.ExecContext(t.Context(), "SELECT count(*) FROM users"); err != nil {
+			t.Error(err)
+		}
+	}
+	reader()
+	defer s.watch.during(s.app, "blocked")()
+	held := map[string]int{}
+	err = s.engine.Reach(t.Context(), mariadb.Order{Plan: &p, Phase: mariadb.Expanded}, func(p mariadb.Progress) {
+		if p.Stage == "fill users" && tx == nil {
+			reader()
+		}
+		if p.Try > 2 && tx != nil {
+			held[p.Stage]++
+			_, tx = tx.Rollback(), nil
+		}
+	})
+	if err != nil || held["add columns to users"] == 0 || held["index users users_name"] == 0 {
+		t.Errorf("held up %v: %v", held, err)
+	}
+	c.stop(t)
+}
+
 // A controller that another has taken over from changes nothing, and what it has
 // under way is ended.
 func TestEpochs(t *testing.T) {
@@ -234,7 +274,9 @@ func TestBinaryLog(t *testing.T) {
 		t.Errorf("a log of statements: %v", err)
 	}
 	s.run(t, s.root(), "SET GLOBAL binlog_format = 'MIXED'")
-	s = newShopOn(t, server, people)
+	w := newWatch(t.Context(), server.MariaDBURL("mysql"))
+	t.Cleanup(w.close)
+	s = newShopOn(t, server, w, people)
 	_, err = s.engine.Plan(t.Context(), read(t, renewal))
 	if noon.KindOf(err) != noon.Invalid || !strings.Contains(noon.HintOf(err), "SET GLOBAL log_bin_trust_function_creators = 1") {
 		t.Errorf("no trust: %v", err)

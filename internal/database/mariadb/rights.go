@@ -21,7 +21,7 @@ func (e *Engine) needs() []need {
 	return []need{
 		{privileges: []string{"CREATE USER", "PROCESS"}},
 		{database: e.database, privileges: []string{"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "TRIGGER", "SHOW VIEW", "CREATE TEMPORARY TABLES"}},
-		{database: Name(e.c.App, "r1"), privileges: append(releaseRights(), "CREATE", "DROP", "CREATE VIEW"), grants: true},
+		{database: Name(e.c.Names, "r1"), privileges: append(releaseRights(), "CREATE", "DROP", "CREATE VIEW"), grants: true},
 	}
 }
 
@@ -53,7 +53,11 @@ func (e *Engine) allowed(ctx context.Context, conn *sql.Conn) error {
 			on = quote(n.database) + ".*"
 		}
 		if n.grants {
-			on, more = "`"+strings.ReplaceAll(base(e.c.App), "_", `\_`)+`\_%`+"`.*", " WITH GRANT OPTION"
+			begin := base(e.c.Names) + "_"
+			if e.c.Names != e.c.App { // a copy, which has another name each time
+				begin = own
+			}
+			on, more = "`"+strings.ReplaceAll(begin, "_", `\_`)+"%`.*", " WITH GRANT OPTION"
 		}
 		lacks = append(lacks, strings.Join(missing, ", ")+" on "+on)
 		grants = append(grants, fmt.Sprintf("GRANT %s ON %s TO %s%s;", strings.Join(n.privileges, ", "), on, grantee, more))

@@ -22,7 +22,7 @@ type ReleaseRole struct {
 // the views of a version, and returns the name. Called again it changes the
 // password, and the version while no session is open.
 func (e *Engine) Role(ctx context.Context, release string, version int, password string) (string, error) {
-	name := Name(e.c.App, release)
+	name := Name(e.c.Names, release)
 	db, conn, err := e.locked(ctx)
 	if err != nil {
 		return "", err
@@ -55,7 +55,7 @@ func (e *Engine) idle(ctx context.Context, conn *sql.Conn, name string) error {
 }
 
 // views are what a version has. Views of the app's own are shown as they are.
-func (e *Engine) views(ctx context.Context, conn *sql.Conn, version int) ([]View, error) {
+func (e *Engine) views(ctx context.Context, conn session, version int) ([]View, error) {
 	views, err := e.planned(ctx, conn, version)
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (e *Engine) views(ctx context.Context, conn *sql.Conn, version int) ([]View
 }
 
 // planned are the views of a version that can be used; version 0 has none.
-func (e *Engine) planned(ctx context.Context, conn *sql.Conn, version int) ([]View, error) {
+func (e *Engine) planned(ctx context.Context, conn session, version int) ([]View, error) {
 	if version == 0 {
 		return nil, nil
 	}
@@ -111,7 +111,7 @@ type news struct {
 
 // made is what a version that is on its way has added, by table: version 0
 // does not have it.
-func (e *Engine) made(ctx context.Context, conn *sql.Conn) (map[string]news, error) {
+func (e *Engine) made(ctx context.Context, conn session) (map[string]news, error) {
 	list, err := e.versions(ctx, conn)
 	if err != nil {
 		return nil, err
@@ -138,10 +138,11 @@ func (e *Engine) made(ctx context.Context, conn *sql.Conn) (map[string]news, err
 func (e *Engine) ensureRole(ctx context.Context, conn *sql.Conn, r ReleaseRole, fresh bool, views []View, password string) error {
 	user := literal(r.Name) + "@'%'"
 	if fresh {
-		if err := e.claim(ctx, conn, r, user, password); err != nil {
+		if err := e.claim(ctx, conn, r, password); err != nil {
 			return err
 		}
-	} else if _, err := conn.ExecContext(ctx, "UPDATE noon_role SET version = ? WHERE name = ?", r.Version, r.Name); err != nil {
+	}
+	if _, err := conn.ExecContext(ctx, "UPDATE noon_role SET version = ? WHERE name = ?", r.Version, r.Name); err != nil {
 		return err
 	}
 	e.c.Fault.Point("mariadb.role.journal")
@@ -173,29 +174,6 @@ func (e *Engine) ensureRole(ctx context.Context, conn *sql.Conn, r ReleaseRole, 
 	return nil
 }
 
-// claim makes the user, unless somebody else has made it or a database of its
-// name. The journal comes first: whose a user is has to be known when it is used.
-func (e *Engine) claim(ctx context.Context, conn *sql.Conn, r ReleaseRole, user, password string) error {
-	taken := &noon.Error{Kind: noon.Conflict, Op: "make user", Subject: r.Name, Err: errors.New("there is a user or a database of this name that noon has not made"), Hint: "Rename that, or the app. Nothing was changed."}
-	var there bool
-	if err := conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM information_schema.schemata WHERE schema_name = ?)", r.Name).Scan(&there); err != nil {
-		return err
-	}
-	if there {
-		return taken
-	}
-	if _, err := conn.ExecContext(ctx, "INSERT INTO noon_role (name, app, `release`, version) VALUES (?, ?, ?, ?)", r.Name, e.c.App, r.Release, r.Version); err != nil {
-		return err
-	}
-	e.c.Fault.Point("mariadb.role.claim")
-	_, err := conn.ExecContext(ctx, fmt.Sprintf("CREATE USER %s IDENTIFIED BY %s", user, literal(password)))
-	if code(err) == cannotCreate {
-		_, err = conn.ExecContext(ctx, "DELETE FROM noon_role WHERE name = ?", r.Name)
-		return errors.Join(taken, err)
-	}
-	return err
-}
-
 // strange are views in a release's database that its version does not have.
 func (e *Engine) strange(ctx context.Context, conn *sql.Conn, database string, views []View) ([]string, error) {
 	var list []string
@@ -216,22 +194,21 @@ func (e *Engine) roles(ctx context.Context, s queries) ([]ReleaseRole, error) {
 		_, err := fmt.Sscan(v[2].String, &r.Version)
 		list = append(list, r)
 		return err
-	}, "SELECT name, `release`, version FROM noon_role WHERE app = ? ORDER BY name", e.c.App)
+	}, "SELECT name, `release`, version FROM noon_role WHERE app = ? AND version >= 0 ORDER BY name", e.c.App)
 	return list, explain("read the journal", e.c.App, err)
 }
 
 // DropRole removes the user of a release and its database of views. While it
 // has sessions it is refused.
 func (e *Engine) DropRole(ctx context.Context, release string) error {
-	name := Name(e.c.App, release)
+	name := Name(e.c.Names, release)
 	db, conn, err := e.locked(ctx)
 	if err != nil {
 		return err
 	}
 	defer hangUp(db, conn)
-	roles, err := e.roles(ctx, conn)
-	if err != nil || !slices.ContainsFunc(roles, func(r ReleaseRole) bool { return r.Name == name }) {
-		return err
+	if ours, err := e.ours(ctx, conn, name); err != nil || !ours {
+		return explain("drop user", name, err)
 	}
 	if err := e.idle(ctx, conn, name); err != nil {
 		return err

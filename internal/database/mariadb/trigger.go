@@ -11,13 +11,14 @@ import (
 // variables that are called as the columns of its version are.
 
 // triggers are those of a table, in the order in which they are made: rows that
-// there are must not be changed unseen once new ones are made complete.
+// there are must not be changed unseen once new ones are made complete. They do
+// not name their database: what is read of them from a dump would go there.
 func (m *model) triggers(t *table) []Step {
 	step := func(event string, body []string) Step {
 		name := m.triggerName(t, event)
 		return Step{
 			Object: Trigger, Name: name,
-			SQL: fmt.Sprintf("CREATE TRIGGER %s BEFORE %s ON %s FOR EACH ROW\nBEGIN\n%s\nEND", qualified(m.Database, name), event, qualified(m.Database, t.phys), strings.Join(body, "\n")),
+			SQL: fmt.Sprintf("CREATE TRIGGER %s BEFORE %s ON %s FOR EACH ROW\nBEGIN\n%s\nEND", quote(name), event, quote(t.phys), strings.Join(body, "\n")),
 		}
 	}
 	return []Step{step("UPDATE", m.onUpdate(t)), step("INSERT", m.onInsert(t))}
@@ -63,7 +64,7 @@ func (m *model) onUpdate(t *table) []string {
 func (m *model) writer(t *table, insert bool) []string {
 	session := "@" + own + digest(m.Database+"\x00"+m.App)
 	list := []string{
-		fmt.Sprintf("IF %s IS NULL THEN SET %s = COALESCE((SELECT version FROM %s WHERE name = SUBSTRING_INDEX(USER(), '@', 1)), -1); END IF;", session, session, qualified(m.Database, own+"role")),
+		fmt.Sprintf("IF %s IS NULL THEN SET %s = COALESCE((SELECT version FROM %s WHERE name = SUBSTRING_INDEX(USER(), '@', 1)), -1); END IF;", session, session, own+"role"),
 		fmt.Sprintf("SET noon_new = %s >= %d;", session, m.From+1),
 	}
 	if !insert {

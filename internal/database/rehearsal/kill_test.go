@@ -34,7 +34,7 @@ func child(ctx context.Context, address string) int {
 // one, and by that one only.
 func TestKilled(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{"postgres", "sqlite"} {
+	for _, kind := range kinds() {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, kind)

@@ -77,9 +77,12 @@ func server(tb testing.TB, kind string) *dbtest.Server {
 	}
 	var s *dbtest.Server
 	var err error
-	if kind == "mysql" {
+	switch kind {
+	case "mysql":
 		s, err = dbtest.MariaDB(context.Background())
-	} else {
+	case tellsLocks:
+		s, err = dbtest.MariaDB(context.Background(), "performance-schema=on", "performance-schema-instrument=wait/lock/metadata/sql/mdl=ON")
+	default:
 		s, err = dbtest.Postgres(context.Background())
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -55,6 +56,9 @@ func (r *run) measure(ctx context.Context, address string) (verdict, err error) 
 // sizes reads how large the tables are that the change names, before and after
 // it.
 func (b *bench) sizes(ctx context.Context, before bool) error {
+	if b.dialect == sqltext.MySQL && !before {
+		b.recount(ctx)
+	}
 	all, err := tables(ctx, b.db, b.dialect)
 	if err != nil {
 		return err
@@ -80,7 +84,11 @@ func (b *bench) sizes(ctx context.Context, before bool) error {
 
 // sampling looks at locks from outside, on servers that tell.
 func (b *bench) sampling(ctx context.Context) (stop func() error, err error) {
-	if b.dialect != sqltext.PostgreSQL {
+	switch b.dialect {
+	case sqltext.PostgreSQL: // below
+	case sqltext.MySQL:
+		return b.samplingMySQL(ctx)
+	case sqltext.SQLite:
 		return func() error { return nil }, nil
 	}
 	conn, err := pgx.Connect(ctx, b.address)
@@ -123,7 +131,7 @@ func (b *bench) steps(ctx context.Context) (verdict, err error) {
 }
 
 func (b *bench) copy() Copy {
-	c := Copy{Address: b.address, Trace: b.watch, Says: b.watch.says}
+	c := Copy{Address: b.address, Trace: b.watch, Says: b.watch.says, Sees: b.sees}
 	if b.dialect == sqltext.PostgreSQL { // the tracer sees more
 		c.Says = func(migration.Progress) {}
 	}
@@ -137,8 +145,10 @@ func (b *bench) step(ctx context.Context, s Step) (verdict, err error) {
 		return nil, b.trouble("look at the copy", err)
 	}
 	var list []table
+	files := b.files(ctx)
 	for _, t := range all {
 		if b.tables[t.shown()] != nil {
+			t.File = cmp.Or(t.File, files[t.Name])
 			list = append(list, t)
 		}
 	}
@@ -148,6 +158,9 @@ func (b *bench) step(ctx context.Context, s Step) (verdict, err error) {
 		return nil, err
 	}
 	defer u.db.Close() //nolint:errcheck // every statement was answered
+	if list, err = b.viewed(ctx, s, list); err != nil {
+		return nil, b.trouble("look at the views of a release", err)
+	}
 	working, leave := context.WithCancel(ctx)
 	var crowd sync.WaitGroup
 	var trouble error

@@ -5,10 +5,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 
 	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/database/mariadb"
 	"github.com/noon-deploy/noon/internal/database/migration"
 )
 
@@ -34,6 +36,9 @@ func (c *mysqlCopy) check(ctx context.Context) error {
 			Kind: noon.Invalid, Op: "copy database", Err: errors.New("only PostgreSQL has templates"),
 			Hint: "Use `--copy dump`, or a command of your own. Nothing was copied.",
 		}
+	}
+	if err := c.settled(ctx); err != nil {
+		return err
 	}
 	if err := c.sweep(ctx, db); err != nil {
 		return c.trouble("remove what an earlier rehearsal has left", err)
@@ -81,8 +86,44 @@ func (c *mysqlCopy) sweep(ctx context.Context, db *sql.DB) error {
 	}
 	for _, name := range left {
 		c.Tell("dropping a copy that an earlier rehearsal has left")
-		if _, err := db.ExecContext(ctx, "DROP DATABASE IF EXISTS "+quote(c.dialect, name)); err != nil {
+		if err := c.remove(ctx, db, name); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// settled refuses a store whose schema is on its way from one version to
+// another.
+func (c *mysqlCopy) settled(ctx context.Context) error {
+	db, err := migration.Connect(ctx, c.Address)
+	if err != nil {
+		return err
+	}
+	defer db.Close() //nolint:errcheck // it was only read
+	return c.trouble("look at the journal", mariadb.Settled(ctx, db, c.Owner))
+}
+
+// remove drops a copy, and before it, since its journal names them, the users
+// of releases and their databases of views that were made for it.
+func (c *mysqlCopy) remove(ctx context.Context, db *sql.DB, name string) error {
+	address, err := c.server(name)
+	if err != nil {
+		return err
+	}
+	var list []string
+	if inside, err := migration.Connect(ctx, address); err == nil {
+		names, err := mariadb.OwnNames(ctx, inside, name)
+		if err := errors.Join(err, inside.Close()); err != nil {
+			return err
+		}
+		for _, one := range names {
+			list = append(list, "DROP USER IF EXISTS "+literal(c.dialect, one)+"@'%'", "DROP DATABASE IF EXISTS "+quote(c.dialect, one))
+		}
+	}
+	for _, text := range append(list, "DROP DATABASE IF EXISTS "+quote(c.dialect, name)) {
+		if _, err := db.ExecContext(ctx, text); err != nil {
+			return fmt.Errorf("%w in: %s", err, text)
 		}
 	}
 	return nil
@@ -102,11 +143,14 @@ func (c *mysqlCopy) make(ctx context.Context) (string, error) {
 	if _, err := db.ExecContext(ctx, "CREATE DATABASE "+quote(c.dialect, c.name)); err != nil {
 		return "", &noon.Error{
 			Kind: noon.Invalid, Op: "make the copy", Err: explained(err),
-			Hint: "The user in the address needs, as an administrator gives it: GRANT ALL ON `noon\\_%`.* TO the user. Nothing was copied.",
+			Hint: "The user in the address needs, as an administrator gives it: GRANT ALL ON `noon\\_%`.* TO the user WITH GRANT OPTION. Nothing was copied.",
 		}
 	}
 	if c.Copy == noon.CopyCommand {
-		return address, c.filled(ctx, address)
+		if err := c.filled(ctx, address); err != nil {
+			return "", err
+		}
+		return address, c.settle(ctx, address)
 	}
 	from, err := c.program(c.dump, c.Address, "--single-transaction", "--quick", "--routines", "--triggers", "--skip-comments")
 	if err != nil {
@@ -139,14 +183,17 @@ func (c *mysqlCopy) program(path, address string, args ...string) (program, erro
 	return program{path: path, args: args, env: []string{"MYSQL_PWD=" + password}}, nil
 }
 
-// settle has the server count the rows of the copy, which it estimates only
-// once it has looked.
+// settle lets the copy forget production's releases, and has the server count
+// its rows, which it estimates only once it has looked.
 func (c *mysqlCopy) settle(ctx context.Context, address string) error {
 	db, err := migration.Connect(ctx, address)
 	if err != nil {
 		return err
 	}
 	defer db.Close() //nolint:errcheck // every statement was answered
+	if err := errors.Join(mariadb.Settled(ctx, db, c.Owner), mariadb.Disown(ctx, db)); err != nil {
+		return c.trouble("settle the copy", err)
+	}
 	for _, t := range c.source {
 		var name, op, kind, text string
 		if err := db.QueryRowContext(ctx, "ANALYZE TABLE "+t.quoted(c.dialect)).Scan(&name, &op, &kind, &text); err != nil {
@@ -165,6 +212,5 @@ func (c *mysqlCopy) drop(ctx context.Context) error {
 		return err
 	}
 	defer db.Close() //nolint:errcheck // every statement was answered
-	_, err = db.ExecContext(ctx, "DROP DATABASE IF EXISTS "+quote(c.dialect, c.name))
-	return err
+	return c.remove(ctx, db, c.name)
 }

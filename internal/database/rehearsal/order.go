@@ -5,11 +5,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/noon-deploy/noon"
+	"github.com/noon-deploy/noon/internal/database/mariadb"
 	"github.com/noon-deploy/noon/internal/database/migration"
 	"github.com/noon-deploy/noon/internal/database/migration/sqltext"
 )
@@ -45,6 +48,7 @@ type Copy struct {
 	Address string
 	Trace   pgx.QueryTracer          // shall see every statement on PostgreSQL
 	Says    func(migration.Progress) // shall be told of every statement on other servers
+	Sees    mariadb.Trace            // or this, of every statement on MariaDB and MySQL
 }
 
 // defaults of what an order leaves out.
@@ -116,6 +120,7 @@ func (r *run) run(ctx context.Context) (verdict, err error) {
 	address, err := c.make(ctx)
 	defer func() {
 		if r.Keep && err == nil {
+			r.report.Copy.Kept = r.nameIn(address)
 			return
 		}
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropLimit)
@@ -134,6 +139,19 @@ func (r *run) run(ctx context.Context) (verdict, err error) {
 	}
 	r.report.Copy.Kind, r.report.Copy.Took = r.Copy, time.Since(begun)
 	return r.measure(ctx, address)
+}
+
+// nameIn is the name of the database that an address leads to, or of its file.
+func (r *run) nameIn(address string) string {
+	if r.dialect == sqltext.SQLite {
+		path, _ := file(address)
+		return path
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return "" // not reached: noon has made it
+	}
+	return strings.TrimPrefix(u.Path, "/")
 }
 
 // look reads what production has, and refuses masks of what it has not.

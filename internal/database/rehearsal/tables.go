@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -20,6 +21,7 @@ type table struct {
 	Rows    int64    `json:"rows"` // as the server estimates; -1 if it does not
 	Size    int64    `json:"size"` // bytes with indexes, 0 if the server does not tell
 	File    string   `json:"file"` // changes when the table is rewritten; "" if the server does not tell
+	view    string   // by which users know it; "": Name
 }
 
 // column is a column of a table.
@@ -39,7 +41,7 @@ func (t table) shown() string {
 
 func (t table) quoted(d sqltext.Dialect) string {
 	if t.Schema == "" {
-		return quote(d, t.Name)
+		return quote(d, cmp.Or(t.view, t.Name))
 	}
 	return quote(d, t.Schema) + "." + quote(d, t.Name)
 }
@@ -89,10 +91,10 @@ where c.relkind in ('r', 'p') and c.relpersistence = 'p' and n.nspname not in ('
 const mysqlTables = `
 select json_object('schema', '', 'name', t.table_name, 'rows', coalesce(t.table_rows, -1), 'size', coalesce(t.data_length + t.index_length, 0), 'file', '',
   'columns', (select json_arrayagg(json_object('name', c.column_name, 'given', c.column_default is not null or c.extra like '%auto_increment%',
-    'fixed', c.extra like '%generated%' and c.extra not like '%default_generated%')) from information_schema.columns c where c.table_schema = t.table_schema and c.table_name = t.table_name),
+    'fixed', c.extra like '%generated%' and c.extra not like '%default_generated%')) from information_schema.columns c where c.table_schema = t.table_schema and c.table_name = t.table_name and c.column_name <> 'noon_pending'),
   'key', coalesce((select json_arrayagg(s.column_name) from information_schema.statistics s
     where s.table_schema = t.table_schema and s.table_name = t.table_name and s.index_name = 'PRIMARY'), json_array()))
-from information_schema.tables t where t.table_schema = database() and t.table_type = 'BASE TABLE' and t.table_name not like 'noon\_migration%'
+from information_schema.tables t where t.table_schema = database() and t.table_type = 'BASE TABLE' and t.table_name not like 'noon\_%'
 order by t.table_name`
 
 // sqliteTables counts no rows: each count reads the whole table.

@@ -64,6 +64,8 @@ type running struct {
 	begun time.Time
 	seen  map[lock]bool
 	waits map[lock]time.Duration
+	held  map[lock]time.Duration // as far as it was seen; of servers without a tracer in the transaction
+	table string                 // that it names
 }
 
 func newWatch() *watch {
@@ -314,8 +316,11 @@ func (w *watch) ended(err error) {
 	w.finish(time.Now())
 }
 
-// weak are the locks that who only reads takes, too.
-func weak(l noon.Locked) bool { return l.Mode == "AccessShareLock" || l.Mode == "RowShareLock" }
+// weak are the locks that who only reads takes, too, or, on MariaDB and MySQL,
+// who writes rows.
+func weak(l noon.Locked) bool {
+	return slices.Contains([]string{"AccessShareLock", "RowShareLock", "INTENTION_EXCLUSIVE", "SHARED", "SHARED_HIGH_PRIO", "SHARED_READ", "SHARED_WRITE"}, l.Mode)
+}
 
 // statements are those that changed or locked something of the app's, in the
 // order in which they were first seen.

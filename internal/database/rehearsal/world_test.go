@@ -36,7 +36,7 @@ func newWorld(tb testing.TB, kind string) *world {
 	switch kind {
 	case "postgres":
 		w.address, err = server(tb, kind).PostgresDatabase(ctx, name)
-	case "mysql":
+	case "mysql", tellsLocks:
 		w.address, err = server(tb, kind).MariaDBDatabase(ctx, name)
 	default:
 		w.address = "sqlite:" + filepath.Join(tb.TempDir(), name+".db") + "?mode=rwc"

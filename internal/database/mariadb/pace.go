@@ -1,0 +1,164 @@
+package mariadb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+const (
+	lagEvery = 250 * time.Millisecond // between two looks at replicas
+	lagLimit = 2 * time.Second        // that a replica may take to answer
+)
+
+// followers are the replicas of a server, and how far each is behind a backfill.
+// The servers do not tell a primary how far its replicas are: what a replica has
+// of noon's journal does.
+type followers struct {
+	list []follower
+
+	mu    sync.Mutex // held by who looks, and as long as the backfill pauses
+	asked time.Time
+}
+
+// follower is a replica that answers.
+type follower struct {
+	name string
+	db   *sql.DB
+}
+
+// mark is when the journal said how many rows were filled.
+type mark struct {
+	filled int64
+	at     time.Time
+}
+
+// follow finds the replicas that have told the server where they can be reached
+// (report_host), and to which noon's user may connect. Without the right to ask
+// for them there are none.
+func (e *Engine) follow(ctx context.Context, conn *sql.Conn) *followers {
+	all := &followers{}
+	query := "SHOW REPLICA HOSTS"
+	if !e.maria {
+		query = "SHOW REPLICAS"
+	}
+	var addresses []string
+	err := each(ctx, conn, func(v []sql.NullString) error {
+		if len(v) > 2 && v[1].String != "" {
+			addresses = append(addresses, net.JoinHostPort(v[1].String, v[2].String))
+		}
+		return nil
+	}, query)
+	if err != nil {
+		return all
+	}
+	for _, address := range addresses {
+		db, err := e.open(ctx, address)
+		if err != nil {
+			e.c.Log.WarnContext(ctx, "a replica can not be asked how far it is behind", "replica", address, "err", err)
+			continue
+		}
+		all.list = append(all.list, follower{address, db})
+	}
+	return all
+}
+
+// open opens the database of the engine on another server.
+func (e *Engine) open(ctx context.Context, address string) (*sql.DB, error) {
+	config, err := parse(e.c.URL)
+	if err != nil {
+		return nil, err
+	}
+	config.Net, config.Addr, config.Timeout, config.ReadTimeout = "tcp", address, lagLimit, lagLimit
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	if err := db.PingContext(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func (f *followers) close() {
+	for _, one := range f.list {
+		_ = one.db.Close() // nothing was written
+	}
+}
+
+// throttle waits while a replica does not keep up.
+func (f *filling) throttle(ctx context.Context) error {
+	f.follows.mu.Lock()
+	defer f.follows.mu.Unlock()
+	for {
+		if time.Since(f.follows.asked) < lagEvery {
+			return nil
+		}
+		behind, lag := f.lag(ctx)
+		f.follows.asked = time.Now()
+		if lag <= f.e.c.MaxLag {
+			return ctx.Err()
+		}
+		f.mu.Lock()
+		filled := f.is.filled
+		f.mu.Unlock()
+		f.tell(Progress{Phase: Expanded, Stage: f.stage.Name, Filled: filled, Rows: f.b.Rows, Paused: fmt.Sprintf("replica %s is %s behind", behind, lag.Round(time.Second))})
+		if !pause(ctx, lagEvery) {
+			return ctx.Err()
+		}
+	}
+}
+
+// lag is by how much the slowest replica is behind. One that does not answer is
+// not waited for.
+func (f *filling) lag(ctx context.Context) (name string, lag time.Duration) {
+	least := int64(-1)
+	for _, one := range f.follows.list {
+		has, err := f.has(ctx, one.db)
+		if err != nil {
+			continue
+		}
+		if late := f.late(has); late > lag {
+			name, lag = one.name, late
+		}
+		if least < 0 || has < least {
+			least = has
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for len(f.marks) > 0 && f.marks[0].filled <= least {
+		f.marks = f.marks[1:]
+	}
+	return name, lag
+}
+
+// has is how many rows a replica knows to be filled.
+func (f *filling) has(ctx context.Context, db *sql.DB) (filled int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lagLimit)
+	defer cancel()
+	err = db.QueryRowContext(ctx, "SELECT filled FROM noon_stage WHERE app = ? AND version = ? AND phase = ? AND name = ?", f.plan.App, f.plan.To, string(Expanded), f.stage.Name).Scan(&filled)
+	if errors.Is(err, sql.ErrNoRows) || code(err) == noSuchTable {
+		return 0, nil
+	}
+	return filled, err
+}
+
+// late is for how long a replica lacks what the journal says.
+func (f *filling) late(has int64) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, m := range f.marks {
+		if m.filled > has {
+			return time.Since(m.at)
+		}
+	}
+	return 0
+}
