@@ -85,7 +85,7 @@ func TestEnumValueRefused(t *testing.T) {
 		"create table keys (state status primary key)":                                                 {"drop table keys", "part of the primary key"},
 		"create schema elsewhere; create table elsewhere.t (state public.status); select 1":            {"drop schema elsewhere cascade", "elsewhere.t uses type"},
 		"create function g() returns setof orders language sql as 'select * from orders'; select 1":    {"drop function g", ""},
-		"create table parts (state status, id int) partition by list (state); select 1":                {"drop table parts", "partitioned by it"},
+		"create table parts (state status, id int) partition by list (state); select 1":                {"drop table parts", "is partitioned"},
 		"create table gen (state status, n bool generated always as (state is null) stored); select 1": {"drop table gen", "generated column"},
 	} {
 		s.run(t, s.root, sql)
