@@ -185,7 +185,6 @@ func (m *model) withdraw(views []View) Stage {
 	if len(names) > 0 {
 		s.SQL = append(s.SQL, "drop view if exists "+strings.Join(names, ", "))
 	}
-	s.SQL = append(s.SQL, "drop schema if exists "+quote(m.next()))
 	s.SQL = append(s.SQL, m.noTriggers()...)
 	s.SQL = append(s.SQL, m.withdrawSQL...)
 	for _, t := range m.tables {
@@ -195,7 +194,8 @@ func (m *model) withdraw(views []View) Stage {
 			s.Locks = append(s.Locks, Lock{t.phys, exclusive})
 		}
 	}
-	s.SQL = append(s.SQL, fmt.Sprintf("drop function if exists %s()", writesNew(m.App, m.From+1)))
+	s.SQL = append(s.SQL, m.typeDrop...)
+	s.SQL = append(s.SQL, "drop schema if exists "+quote(m.next()), fmt.Sprintf("drop function if exists %s()", writesNew(m.App, m.From+1)))
 	return s
 }
 

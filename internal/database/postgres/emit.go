@@ -86,6 +86,7 @@ func (m *model) viewStatements(v View) []string {
 func (m *model) expand(views []View) Stage {
 	s := Stage{Name: "expand", Kind: Together}
 	s.Before = append(s.Before, "create schema "+quote(m.next()), fmt.Sprintf("grant usage on schema %s to %s", quote(m.next()), quote(m.Role)))
+	s.Before = append(s.Before, m.typeSQL...)
 	var changed []*table
 	for _, t := range m.tables {
 		s.Before = append(s.Before, t.create...)
@@ -254,6 +255,11 @@ func (m *model) refer(t *table, k *foreignKey) []Stage {
 func (m *model) probe() []string {
 	const schema = "noon_probe"
 	list := []string{"create schema " + schema}
+	if len(m.typeSQL) > 0 {
+		list = append(list, m.typeProbe...)
+		list = append(list, "create schema "+quote(m.next()))
+		list = append(list, m.typeSQL...)
+	}
 	for _, t := range m.tables { // first: expressions about other tables may look into them
 		list = append(list, t.create...)
 	}

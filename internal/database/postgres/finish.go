@@ -21,6 +21,7 @@ func (m *model) finish() {
 		m.find(change.Note, "views", "Use the table's own name with its schema for these, such as "+m.Schema+".users.",
 			"the new release finds views: COPY, TRUNCATE, MERGE, ON CONFLICT ON CONSTRAINT, foreign keys and pg_get_serial_sequence need a table")
 	}
+	m.typed()
 	for _, t := range m.tables {
 		for _, g := range t.groups {
 			if v := g.move; v != nil && (v.from.dropped || v.to.dropped) {

@@ -23,6 +23,12 @@ type model struct {
 	alone       []Stage // raw, without transaction
 	aloneAfter  []Stage // the same, of the contraction
 	moves       int     // how many columns go to another table
+
+	operations   []change.Operation // all that are applied
+	renamedEnums []pgcatalog.Name
+	typeSQL      []string // makes types of the new version
+	typeProbe    []string // fails where they can not take the place of others
+	typeDrop     []string // takes them away
 }
 
 // table is a table or view of the new version.

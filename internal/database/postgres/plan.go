@@ -113,6 +113,7 @@ type Target struct {
 // the version in force.
 func Make(set change.Set, catalog *pgcatalog.Catalog, to Target) Plan {
 	m := newModel(catalog, to)
+	m.operations = set.Operations
 	for _, op := range set.Operations {
 		m.apply(op)
 	}

@@ -19,6 +19,7 @@ import (
 // trait is a part of a generated table: one value of a row, in the forms that
 // the two versions have for it. Values are words; every form can hold them.
 type trait struct {
+	before   string                     // statements before the table is made, with SCHEMA for its schema
 	ddl      string                     // columns of the old version
 	ops      string                     // operations, with TABLE for the name
 	old, new func(v string) [][2]string // column and SQL value that write it
@@ -47,7 +48,7 @@ func traits(r *rand.Rand) []trait {
 	var list []trait
 	for n := range 1 + r.IntN(4) {
 		c := fmt.Sprintf("c%d", n)
-		switch r.IntN(9) {
+		switch r.IntN(10) {
 		case 0, 1:
 			list = append(list, retyped(r, c, pairs[r.IntN(len(pairs))]))
 		case 2:
@@ -76,6 +77,8 @@ func traits(r *rand.Rand) []trait {
 				new: one(c), newRead: c, byOld: "7", value: number,
 				ops: "  - add_column: {table: TABLE, column: {name: " + c + ", type: integer, default: \"7\"}}\n",
 			})
+		case 8:
+			list = append(list, enum(c))
 		case 7:
 			list = append(list, trait{
 				ddl: c + " text not null", old: one(c), oldRead: c, byNew: "gone", value: word,
@@ -109,6 +112,17 @@ func retyped(r *rand.Rand, c string, types [2]string) trait {
 		t.ops += fmt.Sprintf("  - create_index: {table: TABLE, name: TABLE_%s_i, columns: [%s]}\n", c, c)
 	}
 	return t
+}
+
+// enum is a column of a type of which a value gets another name.
+func enum(c string) trait {
+	now := func(v string) string { return strings.Replace(v, "new", "it's fresh", 1) }
+	return trait{
+		before: "create type SCHEMA.kind_" + c + " as enum ('new', 'paid', 'sent')", ddl: c + " SCHEMA.kind_" + c + " not null default 'paid'",
+		ops: fmt.Sprintf("  - rename_enum_value: {type: kind_%s, from: new, to: \"it's fresh\"}\n", c),
+		old: one(c), new: func(v string) [][2]string { return one(c)(now(v)) }, oldRead: c + "::text", newRead: "replace(" + c + "::text, 'it''s fresh', 'new')",
+		value: func(r *rand.Rand) string { return []string{"new", "paid", "sent"}[r.IntN(3)] },
+	}
 }
 
 // merged is two columns of one version and one of the other.
@@ -252,10 +266,11 @@ func (c *scenario) prepare(s *shop, schema string) string {
 		columns[0] = "id int primary key"
 	}
 	var after []string
-	var yaml strings.Builder
+	var before, yaml strings.Builder
 	yaml.WriteString("operations:\n")
 	for _, t := range c.traits {
-		ddl, more, _ := strings.Cut(t.ddl, "; ")
+		ddl, more, _ := strings.Cut(strings.ReplaceAll(t.ddl, "SCHEMA", schema), "; ")
+		before.WriteString(strings.ReplaceAll(t.before, "SCHEMA", schema) + ";")
 		if ddl != "" {
 			columns = append(columns, ddl)
 		}
@@ -267,7 +282,7 @@ func (c *scenario) prepare(s *shop, schema string) string {
 		yaml.WriteString("  - rename_table: {from: things, to: stuff}\n")
 	}
 	s.run(c.t, s.noon, fmt.Sprintf("create schema %s authorization %s", schema, s.owner))
-	table := fmt.Sprintf("create table %s.things (%s)", schema, strings.Join(columns, ", "))
+	table := before.String() + fmt.Sprintf("create table %s.things (%s)", schema, strings.Join(columns, ", "))
 	if c.parts {
 		table += " partition by hash (id)"
 		for n := range 3 {

@@ -190,6 +190,9 @@ func (m *model) dropTable(o *change.DropTable) {
 		m.refuse(o.Name, "Leave both operations out.", "the table is made by this release")
 		return
 	}
+	if t.changes() {
+		m.refuse(o.Name, "Leave the other operations out.", "other operations of this release change it")
+	}
 	for _, in := range m.catalog.Inbound(t.was.Name) {
 		if in.From != t.was.Name && !m.drops(in.From) {
 			m.refuse(o.Name, "Drop the foreign key first.", "foreign key %s of %s references it", in.Constraint.Name, in.From)
@@ -302,43 +305,6 @@ func (m *model) dropIndex(o *change.DropIndex) {
 		return
 	}
 	m.refuse(o.Name, "Look at the name.", "there is no index of this name in schema %s", m.Schema)
-}
-
-func (m *model) enum(name string) *pgcatalog.Enum {
-	for i, e := range m.catalog.Enums {
-		if e.Schema == m.Schema && (e.Name.Name == name || e.String() == name) {
-			return &m.catalog.Enums[i]
-		}
-	}
-	m.refuse(name, "Look at the name.", "there is no enum type of this name in schema %s", m.Schema)
-	return nil
-}
-
-func (m *model) addEnumValue(o *change.AddEnumValue) {
-	e := m.enum(o.Type)
-	if e == nil {
-		return
-	}
-	var sql strings.Builder
-	fmt.Fprintf(&sql, "alter type %s add value if not exists %s", qualified(e.Schema, e.Name.Name), literal(o.Value))
-	for word, other := range map[string]string{" before ": o.Before, " after ": o.After} {
-		if other == "" {
-			continue
-		}
-		if !slices.Contains(e.Values, other) {
-			m.refuse(o.Type, "Look at the value.", "it has no value %q", other)
-			return
-		}
-		sql.WriteString(word + literal(other))
-	}
-	m.expandSQL = append(m.expandSQL, sql.String())
-	m.find(change.Warning, o.Type, "", "the release before may read value %q, which it does not know, when the new one has written it; the value stays if the change is withdrawn", o.Value)
-}
-
-func (m *model) renameEnumValue(o *change.RenameEnumValue) {
-	if e := m.enum(o.Type); e != nil {
-		m.refuse(o.Type, "Add the new value, let both releases read both, and move the rows in a later release.", "a value has one name for both releases: the release before would no longer find %q", o.From)
-	}
 }
 
 func (m *model) replicaIdentity(o *change.ReplicaIdentity) {

@@ -306,7 +306,14 @@ func (s *twin) agree(row string) string {
 	return fmt.Sprintf("case when %s then true else %s end", same(s.g.down), same(s.g.up))
 }
 
+// typeOf is the type of a physical column, of one that goes as its conversion
+// has it.
 func (t *table) typeOf(phys string) string {
+	for _, c := range t.gone {
+		if c.Name == phys {
+			return c.Type
+		}
+	}
 	if t.was != nil {
 		if c := t.was.Column(phys); c != nil {
 			return c.Type
