@@ -56,7 +56,8 @@ bench: ## benchmarks, among them the time of a rollback and noon's share of a de
 
 .PHONY: bench-data
 bench-data: servers ## schema changes under load, as ratios to what goes without noon (ROUNDS=3)
-	$(GO) test -run '^$$' -bench 'Backfill|Expand' -benchtime 1x -count $(or $(ROUNDS),3) -timeout 1h -p 1 ./internal/database/postgres ./internal/database/mariadb
+	$(GO) test -run '^$$' -bench 'Backfill|Expand' -benchtime $(or $(ROUNDS),3)x -timeout 1h ./internal/database/postgres
+	$(GO) test -run '^$$' -bench 'Backfill|Expand' -benchtime 1x -count $(or $(ROUNDS),3) -timeout 1h ./internal/database/mariadb
 
 # Cases, peers and rounds may be chosen: CASE=get,post PEERS=noon,haproxy
 # ROUNDS=3 SECONDS=2 JSON=1 PROFILE=1 NOON_SRC=another/checkout
@@ -97,6 +98,15 @@ $(TOOLS_KEY): tools/go.mod tools/go.sum
 		echo "The tools could not be built. They come through the Go module proxy (GOPROXY=$$($(GO) env GOPROXY)):" >&2; \
 		echo "make sure that it can be reached, then run make tools again." >&2; exit 1; }
 	@touch $@
+
+PG_VERSIONS ?= 12,13,16,17
+comma := ,
+
+.PHONY: test-postgres-versions
+test-postgres-versions: ## run what works on PostgreSQL on other versions of it, from npm (PG_VERSIONS=12,17)
+	@NOON_PG_VERSIONS=$(PG_VERSIONS) scripts/servers postgres
+	@for version in $(subst $(comma), ,$(PG_VERSIONS)); do echo "PostgreSQL $$version"; \
+		NOON_PG_VERSION=$$version $(GO) test -count=1 -timeout 30m ./internal/database/pgcatalog ./internal/database/postgres ./internal/database/migration || exit 1; done
 
 .PHONY: servers
 servers: ## fetch the database servers that tests need and the machine lacks into .cache/servers

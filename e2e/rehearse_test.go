@@ -2,11 +2,14 @@ package e2e
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	_ "modernc.org/sqlite" // the app's database, looked at behind noon's back
 
@@ -71,6 +74,75 @@ stores:
 	}
 	left, err := filepath.Glob(filepath.Join(m.dir, "noon_*"))
 	if err != nil || len(left) > 0 {
+		t.Errorf("copies are left: %q %v", left, err)
+	}
+}
+
+// TestRehearsalEnds: a rehearsal that somebody stops, or whose controller is
+// killed, says so and leaves nothing that the next one does not remove.
+func TestRehearsalEnds(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.serve()
+	m.configure(site)
+	path := filepath.Join(m.dir, "app.db")
+	if _, err := m.api.SetConfig(t.Context(), site, []api.ConfigChange{{Name: "DATABASE", Value: "sqlite:" + path + "?mode=rwc", Secret: true}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(m.repo, "migrations"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	begun := filepath.Join(m.dir, "begun")
+	slow := fmt.Sprintf(`echo $$ >%[1]s.part; mv %[1]s.part %[1]s; sleep 600 & wait`, begun)
+	m.write("migrations/0001_init.sql", "CREATE TABLE customers (id integer PRIMARY KEY, name text);\n")
+	withStore := recipe{files: ", migrations/*", top: fmt.Sprintf(`
+stores:
+  db: {kind: sqlite, coexistence: shared, url: DATABASE, migrations: migrations, compatible: true, rehearsal: {copy: command, command: [sh, -c, %q]}}`, slow)}
+	m.buildWithDatabase(withStore)
+	m.must("deploy", "r1", "--yes", "-e", site.Environment)
+	m.write("migrations/0002_title.sql", "-- noon: expand\nALTER TABLE customers ADD COLUMN title text;\n")
+	m.buildWithDatabase(withStore)
+	copying := func() (command int) {
+		t.Helper()
+		_ = os.Remove(begun) // of the one before
+		m.must("rehearse", "r2", "--detach", "-e", site.Environment)
+		eventually(t, 30*time.Second, "the copy is begun", func() error {
+			data, err := os.ReadFile(begun)
+			if err == nil {
+				_, err = fmt.Sscan(string(data), &command)
+			}
+			return err
+		})
+		return command
+	}
+	command := copying()
+	if r := m.cli("rehearse", "r2", "-e", site.Environment); r.code == 0 || !strings.Contains(r.stderr, "rehearsal 1 is under way") {
+		t.Errorf("a second one meanwhile: %s", r)
+	}
+	if out := m.must("rehearse", "--stop", "-e", site.Environment); !strings.Contains(out, "rehearsal 1 is stopped") {
+		t.Errorf("it is told to end: %s", out)
+	}
+	eventually(t, 10*time.Second, "what the command has started ends", func() error {
+		if err := syscall.Kill(-command, 0); !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("process group %d is there: %w", command, err)
+		}
+		return nil
+	})
+	if r := m.cli("rehearse", "--stop", "-e", site.Environment); r.code == 0 || !strings.Contains(r.stderr, "none is under way") {
+		t.Errorf("told to end again: %s", r)
+	}
+
+	command = copying()
+	m.killController()
+	_ = syscall.Kill(-command, syscall.SIGKILL) // of this test
+	m.serve()
+	if shown := answer[noon.Rehearsal](m, "rehearse", "--show", "-e", site.Environment); shown.ID != 2 || shown.Status != noon.RehearsalInterrupted {
+		t.Errorf("after the controller was killed: %+v", shown)
+	}
+	if good := answer[noon.Rehearsal](m, "rehearse", "r2", "--copy", "dump", "-e", site.Environment); good.Status != noon.RehearsalGood {
+		t.Errorf("the next one is %+v", good)
+	}
+	if left, err := filepath.Glob(filepath.Join(m.dir, "noon_*")); err != nil || len(left) > 0 {
 		t.Errorf("copies are left: %q %v", left, err)
 	}
 }

@@ -58,7 +58,7 @@ func (d *databases) sql(ctx context.Context, task noon.DataTask, m migrated, lef
 	if task.Phase == noon.DataAdmitted || left != nil && left.beyond(m) && (task.Phase == noon.DataAlone || !m.beyond(*left)) {
 		return nil
 	}
-	opts := migration.Options{Release: m.release, Log: d.log, Faults: d.faults}
+	opts := migration.Options{Release: m.release, Controller: prefix(m.site, m.Name), Epoch: task.Epoch, Log: d.log, Faults: d.faults}
 	says := func(p migration.Progress) { progress(sqlProgress(p)) }
 	if m.copied != nil {
 		opts.Trace, says = m.copied.Trace, m.copied.says(says)

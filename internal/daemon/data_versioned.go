@@ -51,6 +51,11 @@ func (d *databases) checkVersioned(ctx context.Context, m migrated) error {
 	if err != nil {
 		return err
 	}
+	if e, ok := v.engine.(postgresSchema); ok {
+		if err := e.Writable(ctx); err != nil {
+			return err
+		}
+	}
 	_, err = v.pending()
 	return err
 }

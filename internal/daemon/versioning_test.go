@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/url"
@@ -16,12 +17,13 @@ import (
 
 // shopDB is a versioned store on a real server, as releases of a shop use it.
 type shopDB struct {
-	t     *testing.T
-	d     *databases
-	owner string // address that noon is given
-	role  string // that owns the tables, if it is another one
-	super string // address of the superuser
-	files map[string]string
+	t       *testing.T
+	d       *databases
+	primary *dbtest.Server
+	owner   string // address that noon is given
+	role    string // that owns the tables, if it is another one
+	super   string // address of the superuser
+	files   map[string]string
 }
 
 func newShopDB(t *testing.T, settings ...string) *shopDB {
@@ -36,7 +38,7 @@ func newShopDB(t *testing.T, settings ...string) *shopDB {
 			t.Error(err)
 		}
 	})
-	s := &shopDB{t: t, files: map[string]string{}, d: &databases{catalog: &catalog{key: []byte("key")}, log: slog.New(slog.DiscardHandler)}}
+	s := &shopDB{t: t, primary: server, files: map[string]string{}, d: &databases{catalog: &catalog{key: []byte("key")}, log: slog.New(slog.DiscardHandler)}}
 	s.exec(server.PostgresURL("postgres"), "create role owner login createrole password 'o'")
 	s.exec(server.PostgresURL("postgres"), "create database shop owner owner")
 	s.super = server.PostgresURL("shop")
@@ -233,4 +235,41 @@ func TestVersionedStoreRefuses(t *testing.T) {
 		t.Errorf("a column that is not there: %v", err)
 	}
 	s.says(r1, "select count(*) from orders", "0")
+}
+
+// A store whose address is that of a replica is refused before a deployment
+// begins, and by each of its tasks, and nothing is begun.
+func TestReplicaRefused(t *testing.T) {
+	t.Parallel()
+	s := newShopDB(t)
+	standby, err := dbtest.Standby(t.Context(), s.primary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := standby.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s.files["0001_init.yaml"] = "operations:\n- create_table: {name: orders, columns: [{name: id, type: bigint, pk: true}]}"
+	r1 := s.release(1)
+	r1.address = strings.Replace(s.owner, fmt.Sprint(":", s.primary.Port()), fmt.Sprint(":", standby.Port()), 1)
+	refused := func(what string, err error) {
+		t.Helper()
+		if err == nil || !strings.Contains(err.Error(), "read replica") && !strings.Contains(err.Error(), "read-only") || !strings.Contains(noon.HintOf(err), "primary") {
+			t.Errorf("%s: %v (%s)", what, err, noon.HintOf(err))
+		}
+	}
+	refused("the check", s.d.checkVersioned(t.Context(), *r1))
+	for _, phase := range []noon.DataPhase{noon.DataAdmitted, noon.DataBoth, noon.DataAlone} {
+		refused(string(phase), s.reach(phase, r1, nil))
+	}
+	files := *r1
+	files.Coexistence, files.files = noon.Shared, map[string]string{"0001_init.sql": "create table orders (id int);"}
+	for _, phase := range []noon.DataPhase{noon.DataBoth, noon.DataAlone} {
+		refused("sql "+string(phase), s.d.sql(t.Context(), noon.DataTask{Data: noon.Data{Store: "db", Phase: phase}, Site: r1.site}, files, nil, func(string) {}))
+	}
+	if got, err := s.try(s.super, "select count(*) from pg_namespace where nspname like '%noon%' or nspname like '%shop%'"); got != "0" || err != nil {
+		t.Errorf("%s schemas were made on the primary (%v)", got, err)
+	}
 }

@@ -109,7 +109,7 @@ func (t *turn) write(log *meter.Log, series *meter.Series, took time.Duration) {
 	e := meter.Entry{
 		Time: a.begin, Method: t.req.Method, Host: t.req.Host, Path: t.req.Path, Query: t.req.Query, Protocol: "HTTP/1.1",
 		Status: a.status, In: a.in, Out: a.out, Took: took, Key: series.Key(), Retries: a.retries, Failed: a.failed, Why: a.why,
-		Client: t.origin().Client, UserAgent: t.req.Value(h1.UserAgent),
+		Client: t.Address(), UserAgent: t.req.Value(h1.UserAgent),
 	}
 	if t.req.Minor == 0 {
 		e.Protocol = "HTTP/1.0"

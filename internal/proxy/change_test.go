@@ -2,8 +2,6 @@ package proxy_test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -65,11 +63,7 @@ func TestManyChangesAtOnce(t *testing.T) {
 		t.Errorf("%d sites have the domain of all, %d the endpoint", won.Load(), twins.Load())
 	}
 	for n := range sites {
-		data, err := os.ReadFile(filepath.Join(p.dir, "sites", fmt.Sprintf("app%d@production.json", n)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		kept, err := proxy.DecodeStored(data)
+		kept, err := proxy.ReadStored(p.dir, noon.Site{App: fmt.Sprint("app", n), Environment: "production"})
 		if err != nil || kept.Sequence != sequences || acked[n].Load() != sequences {
 			t.Errorf("app%d: sequence %d is in its file, %d was acknowledged, %v", n, kept.Sequence, acked[n].Load(), err)
 		}

@@ -35,13 +35,19 @@ func ReadRouting(body io.Reader) (noon.Routing, error) {
 	return r, err
 }
 
-// EncodeStored gives the file of a site.
-func EncodeStored(r noon.Routing) ([]byte, error) { return encodeStored(stored{Routing: r}) }
+// WriteStored writes the file of a site.
+func WriteStored(dir string, r noon.Routing) error {
+	s := store{dir: dir}
+	return s.save([]stored{{Routing: r}})[0]
+}
 
-// DecodeStored reads the file of a site.
-func DecodeStored(data []byte) (noon.Routing, error) {
-	st, err := decodeStored(data)
-	return st.Routing, err
+// ReadStored reads the file of a site.
+func ReadStored(dir string, site noon.Site) (noon.Routing, error) {
+	state := loadSite(store{dir: dir}.path(site), site)
+	if state.problem != "" {
+		return noon.Routing{}, errors.New(state.problem)
+	}
+	return state.routing, nil
 }
 
 // ReadCookieLine takes noon's own cookies out of a line.

@@ -30,11 +30,7 @@ func BenchmarkOpen(b *testing.B) {
 					r.Paths = append(r.Paths, noon.Path{Prefix: fmt.Sprint("/part", i), Service: "web"})
 				}
 				r.Endpoints = []noon.Endpoint{{ID: r.Site.App, Revision: rev(1), Service: "web", Address: "127.0.0.1:1"}}
-				data, err := proxy.EncodeStored(r)
-				if err != nil {
-					b.Fatal(err)
-				}
-				if err := os.WriteFile(filepath.Join(dir, "sites", r.Site.Key()+".json"), data, 0o600); err != nil {
+				if err := proxy.WriteStored(dir, r); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -31,7 +31,7 @@ type upConn struct {
 
 // write counts what it sends.
 func (u *upConn) Write(p []byte) (int, error) {
-	n, err := u.Conn.Write(p)
+	n, err := u.wire.Write(p)
 	u.written += uint64(n) //nolint:gosec // never negative
 	return n, err
 }

@@ -250,7 +250,7 @@ func (t *turn) copyLength() error {
 		first = first[:t.res.Length]
 	}
 	t.sending()
-	sent, err := t.writePair(&t.conn.wire, t.out, first)
+	sent, err := t.conn.writePair(t.out, first)
 	t.account.out = sent
 	if err != nil {
 		return err
@@ -376,7 +376,7 @@ func (t *turn) sendPart(at, n int, last bool) error {
 		return nil
 	}
 	t.sending()
-	sent, err := t.writePair(&t.conn.wire, t.out, part)
+	sent, err := t.conn.writePair(t.out, part)
 	t.account.out += sent
 	t.out = t.out[:0]
 	return err

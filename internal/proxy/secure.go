@@ -47,7 +47,11 @@ func speaksTLS(v *siteView) bool { return v != nil && v.broken == 0 && v.tls != 
 
 // handshake serves a connection that begins with TLS.
 func (p *Proxy) handshake(conn net.Conn) {
-	c := tls.Server(conn, p.tls)
+	carrier := conn
+	if s := new(socket); s.init(conn, &p.slabs) {
+		carrier = s
+	}
+	c := tls.Server(carrier, p.tls)
 	_ = conn.SetDeadline(time.Now().Add(p.limits.Header)) // closed: the handshake tells
 	if err := c.HandshakeContext(context.Background()); err != nil {
 		p.log.Debug("tls handshake", "remote", conn.RemoteAddr().String(), "err", err)

@@ -1,11 +1,7 @@
 package proxy
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -21,18 +17,13 @@ import (
 	"github.com/noon-deploy/noon/internal/fault"
 )
 
-// store keeps the last configuration of every site, one file each:
-//
-//	noon-routing 1 <sha256 of the rest> <bytes of the rest>\n<JSON>
-//
-// so that a file that was cut or altered is never taken for a good one, and a
+// store keeps the last configuration of every site as JSON, in one file of two
+// copies each: one that was cut or altered is never taken for a good one, and a
 // bad one is the problem of its own site only.
 type store struct {
 	dir    string
 	faults *fault.Points
 }
-
-const storeMagic = "noon-routing 1 "
 
 // stored is the JSON of a file.
 type stored struct {
@@ -53,7 +44,7 @@ func (s store) save(list []stored) []error {
 	files := make([]atomicfile.Content, len(list))
 	errs := make([]error, len(list))
 	for i, st := range list {
-		data, err := encodeStored(st)
+		data, err := json.Marshal(st)
 		if err != nil { // not reached: it came as JSON
 			errs[i] = &noon.Error{Kind: noon.Internal, Op: "encode the routing of", Subject: st.Routing.Site.String(), Err: err}
 			return slices.Repeat(errs[i:i+1], len(list))
@@ -61,7 +52,7 @@ func (s store) save(list []stored) []error {
 		files[i] = atomicfile.Content{Path: s.path(st.Routing.Site), Data: data}
 	}
 	s.faults.Point("proxy save before")
-	for i, err := range atomicfile.WriteAll(files, 0o600) {
+	for i, err := range atomicfile.WritePairs(files, 0o600) {
 		if err != nil {
 			errs[i] = &noon.Error{
 				Kind: noon.Failure, Op: "save the routing of", Subject: list[i].Routing.Site.String(), Err: err,
@@ -122,10 +113,12 @@ func (s store) loadSites(list []noon.Site) []*siteState {
 }
 
 func loadSite(path string, site noon.Site) *siteState {
-	data, err := os.ReadFile(path)
+	data, err := atomicfile.ReadPair(path)
 	var st stored
 	if err == nil {
-		st, err = decodeStored(data)
+		if err = json.Unmarshal(data, &st); err != nil {
+			err = fmt.Errorf("read its JSON: %w", err)
+		}
 	}
 	if err == nil && st.Routing.Site != site {
 		err = fmt.Errorf("it is the file of %v", st.Routing.Site)
@@ -171,31 +164,4 @@ func resolveConflicts(sites map[noon.Site]*siteState) {
 			owners[a] = site
 		}
 	}
-}
-
-func encodeStored(st stored) ([]byte, error) {
-	body, err := json.Marshal(st)
-	if err != nil {
-		return nil, err
-	}
-	body = append(body, '\n')
-	sum := sha256.Sum256(body)
-	return fmt.Appendf(nil, "%s%s %d\n%s", storeMagic, hex.EncodeToString(sum[:]), len(body), body), nil
-}
-
-func decodeStored(data []byte) (stored, error) {
-	head, body, ok := bytes.Cut(data, []byte("\n"))
-	if !ok || !bytes.HasPrefix(head, []byte(storeMagic)) {
-		return stored{}, errors.New("it does not begin like a routing file")
-	}
-	sum := sha256.Sum256(body)
-	want := fmt.Sprintf("%s%s %d", storeMagic, hex.EncodeToString(sum[:]), len(body))
-	if string(head) != want {
-		return stored{}, errors.New("its checksum does not match: it was cut or altered")
-	}
-	var st stored
-	if err := json.Unmarshal(body, &st); err != nil {
-		return stored{}, fmt.Errorf("read its JSON: %w", err)
-	}
-	return st, nil
 }

@@ -2,6 +2,8 @@ package proxy_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,40 +16,28 @@ import (
 	"github.com/noon-deploy/noon/internal/proxy"
 )
 
-// TestCutFiles: a file that is not whole is never taken for a good one, nor
-// one with a byte changed.
-func TestCutFiles(t *testing.T) {
+// TestStored: what is in the file of a site is what was routed.
+func TestStored(t *testing.T) {
 	t.Parallel()
-	r := routing(7, 1, "127.0.0.1:1234")
-	r.Previews = []noon.Preview{{Token: "sesame", Revision: rev(2)}}
-	data, err := proxy.EncodeStored(r)
-	if err != nil {
+	dir := shortDir(t)
+	if err := os.MkdirAll(filepath.Join(dir, "sites"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	got, err := proxy.DecodeStored(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(r, got); diff != "" {
-		t.Error(diff)
-	}
-	for n := range data {
-		if _, err := proxy.DecodeStored(data[:n]); err == nil {
-			t.Errorf("the first %d of %d bytes were taken", n, len(data))
+	for sequence := range 5 {
+		r := routing(7, sequence+1, "127.0.0.1:1234")
+		for n := range sequence * 10 { // more than there is room for, at times
+			r.Previews = append(r.Previews, noon.Preview{Token: fmt.Sprint(strings.Repeat("sesame", 20), n), Revision: rev(2)})
 		}
-		// What a power cut leaves of blocks that were not written.
-		zeroed := append(bytes.Clone(data[:n]), make([]byte, len(data)-n)...)
-		if _, err := proxy.DecodeStored(zeroed); err == nil {
-			t.Errorf("zeros from byte %d on were taken", n)
+		if err := proxy.WriteStored(dir, r); err != nil {
+			t.Fatal(err)
 		}
-		flipped := bytes.Clone(data)
-		flipped[n] ^= 1
-		if _, err := proxy.DecodeStored(flipped); err == nil {
-			t.Errorf("byte %d was changed and taken", n)
+		got, err := proxy.ReadStored(dir, r.Site)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if _, err := proxy.DecodeStored(append(bytes.Clone(data), '\n')); err == nil {
-		t.Error("a longer file was taken")
+		if diff := cmp.Diff(r, got); diff != "" {
+			t.Error(diff)
+		}
 	}
 }
 
@@ -177,12 +167,11 @@ func TestOpenFails(t *testing.T) {
 // FuzzRouting: whatever reaches the control socket is refused or is a routing
 // that survives being written and read.
 func FuzzRouting(f *testing.F) {
-	good, err := proxy.EncodeStored(routing(1, 1, "127.0.0.1:80"))
+	good, err := json.Marshal(routing(1, 1, "127.0.0.1:80"))
 	if err != nil {
 		f.Fatal(err)
 	}
-	_, body, _ := bytes.Cut(good, []byte("\n"))
-	f.Add(bytes.TrimSuffix(bytes.TrimPrefix(body, []byte(`{"routing":`)), []byte("}\n")))
+	f.Add(good)
 	f.Add([]byte(`{}`))
 	f.Add([]byte(`{"site":{"app":"a","environment":"b"},"domains":["*.x",""],"shares":[{"points":1}]}`))
 	for _, seed := range []string{
@@ -199,15 +188,15 @@ func FuzzRouting(f *testing.F) {
 		if err != nil {
 			return
 		}
-		file, err := proxy.EncodeStored(r)
+		file, err := json.Marshal(r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := proxy.DecodeStored(file)
-		if err != nil {
+		var again noon.Routing
+		if err := json.Unmarshal(file, &again); err != nil {
 			t.Fatal(err)
 		}
-		second, err := proxy.EncodeStored(again)
+		second, err := json.Marshal(again)
 		if err != nil || !bytes.Equal(file, second) {
 			t.Errorf("%q becomes %q, %v", file, second, err)
 		}

@@ -25,15 +25,15 @@ func (t *turn) Header(name string) ([]byte, bool) {
 func (t *turn) Query() []byte { return t.req.Query }
 
 // Address implements rules.Request.
-func (t *turn) Address() netip.Addr { return t.origin().Client }
-
-// origin finds who has sent the request, as far as that is to be believed.
-func (t *turn) origin() rules.Origin {
-	peer := t.conn.address()
-	site := t.query.site
-	if site == nil || site.rules.Trusted.Empty() {
-		return rules.Origin{Client: peer}
+func (t *turn) Address() netip.Addr {
+	if site := t.query.site; site != nil && !site.rules.Trusted.Empty() {
+		return t.origin(site).Client
 	}
+	return t.conn.address()
+}
+
+// origin finds who has sent the request, as far as the site believes others.
+func (t *turn) origin(site *siteView) rules.Origin {
 	var forwarded, xff [][]byte
 	for i := range t.req.Fields {
 		f := &t.req.Fields[i]
@@ -45,18 +45,23 @@ func (t *turn) origin() rules.Origin {
 			forwarded = append(forwarded, f.Value)
 		}
 	}
-	return site.rules.Trusted.Origin(peer, forwarded, xff)
+	return site.rules.Trusted.Origin(t.conn.address(), forwarded, xff)
 }
 
 // appendOrigin tells the instance who has sent the request.
 func (t *turn) appendOrigin(b []byte) []byte {
-	host := t.req.Host
-	site := t.target.site
-	if site == nil || site.rules.Trusted.Empty() {
-		b = append(b, t.conn.forwarded()...)
-		return append(append(append(b, "X-Forwarded-Host: "...), host...), "\r\n"...)
+	if site := t.target.site; site != nil && !site.rules.Trusted.Empty() {
+		return t.appendTrusted(b, site)
 	}
-	o := t.origin()
+	b = append(b, t.conn.forwarded()...)
+	return append(append(append(b, "X-Forwarded-Host: "...), t.req.Host...), "\r\n"...)
+}
+
+// appendTrusted is appendOrigin where others may be believed. It is not part of
+// it because of what it needs of the stack, which connections keep.
+func (t *turn) appendTrusted(b []byte, site *siteView) []byte {
+	host := t.req.Host
+	o := t.origin(site)
 	proto := t.conn.scheme()
 	if o.Trusted {
 		if v, ok := t.Header("x-forwarded-proto"); ok && (view(v) == "https" || view(v) == "http") {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -41,8 +40,6 @@ type turn struct {
 	body   requestBody
 	repeat bool // may be sent again although it was sent
 	out    []byte
-	pair   [2][]byte // for one system call
-	vec    net.Buffers
 	host   [256]byte
 
 	up       *upConn // set under conn.mu
@@ -76,7 +73,6 @@ func (t *turn) reset() {
 	t.query, t.target, t.gentle, t.told = query{}, target{}, false, false
 	t.body = requestBody{decoder: t.body.decoder}
 	t.abandoned, t.answered, t.ended, t.holding = false, false, false, nil
-	t.pair = [2][]byte{}
 	t.account, t.answerer, t.keyed, t.silent = account{}, nil, false, false
 	t.replying.Store(false)
 	t.tooLarge.Store(false)
@@ -358,21 +354,11 @@ func (t *turn) release() {
 	}
 }
 
-// send writes both parts with one system call where that is possible.
+// send writes both parts of a request.
 func (t *turn) send(up *upConn, first, second []byte) error {
-	n, err := t.writePair(&up.wire, first, second)
+	n, err := up.writePair(first, second)
 	up.written += uint64(n) //nolint:gosec // never negative
 	return err
-}
-
-func (t *turn) writePair(w *wire, first, second []byte) (int64, error) {
-	if len(second) == 0 || len(second) <= cap(first)-len(first) && len(second) < 2<<10 {
-		n, err := w.Write(append(first, second...))
-		return int64(n), err
-	}
-	t.pair[0], t.pair[1] = first, second
-	t.vec = t.pair[:]
-	return t.vec.WriteTo(w.Conn)
 }
 
 // stopped reports whether the user has left or a drain ends the request.

@@ -96,12 +96,22 @@ func (p *Proxy) serveOn(conn, below net.Conn, secure bool) {
 		c.peer = told.peer
 		conn, below = told.TCPConn, told.TCPConn
 	}
-	if s, ok := conn.(*tls.Conn); ok {
-		c.name = s.ConnectionState().ServerName
-	}
+	c.name = serverName(conn)
 	c.init(conn, below, &p.slabs)
 	p.sweeper.add(c)
 	c.serve()
+}
+
+// serverName is the one asked for at the handshake of a connection, if it had
+// one. It is a function of its own because of what it needs of the stack, which
+// connections keep.
+//
+//go:noinline
+func serverName(conn net.Conn) string {
+	if s, ok := conn.(*tls.Conn); ok {
+		return s.ConnectionState().ServerName
+	}
+	return ""
 }
 
 // closeListeners returns when every connection that was accepted is served.

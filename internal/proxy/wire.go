@@ -1,10 +1,8 @@
 package proxy
 
 import (
-	"errors"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"syscall"
 
@@ -55,11 +53,7 @@ type wire struct {
 	slabs *slabs
 	raw   syscall.RawConn // of the socket; nil if it has none
 	plain bool            // what is on the socket is what Conn reads and writes
-
-	readable func(uintptr) bool // made once, so that awaiting allocates nothing
-	got      *slab              // of the last await
-	n        int
-	err      error
+	sock  socket          // if it is plain
 }
 
 // init wraps c; below is the socket that carries it, c itself if nothing is
@@ -68,61 +62,51 @@ func (w *wire) init(c, below net.Conn, s *slabs) {
 	w.Conn, w.slabs = c, s
 	if conn, ok := below.(syscall.Conn); ok {
 		if raw, err := conn.SyscallConn(); err == nil {
-			w.raw, w.plain = raw, c == below
+			w.raw = raw
 		}
 	}
-	if w.plain {
-		w.readable = w.tryRead
-	}
-}
-
-// tryRead is called by the runtime's poller; it takes a buffer only for bytes
-// that are there.
-func (w *wire) tryRead(fd uintptr) bool {
-	s := w.slabs.get(slabSize)
-	for {
-		n, err := unix.Read(int(fd), s.room(0))
-		number, _ := err.(unix.Errno) //nolint:errorlint // of the kernel, never wrapped
-		switch number {               //nolint:exhaustive // all others are the reader's
-		case unix.EINTR:
-			continue
-		case unix.EAGAIN:
-			w.slabs.put(s)
-			return false
-		}
-		w.got, w.n, w.err = s, n, err
-		return true
-	}
+	w.plain = c == below && w.sock.init(c, s)
 }
 
 // await returns the first bytes that come, in a buffer the caller gives back.
 func (w *wire) await() (*slab, int, error) {
-	if !w.plain {
-		return w.awaitCovered()
+	if w.plain {
+		return w.sock.await()
 	}
-	w.got, w.n, w.err = nil, 0, nil
-	if err := w.raw.Read(w.readable); err != nil {
-		return nil, 0, err
-	}
-	s, n, err := w.got, w.n, w.err
-	w.got = nil
-	if err == nil && n <= 0 {
-		err = io.EOF
-	}
-	if err != nil {
-		w.slabs.put(s)
-		return nil, 0, lost(err)
-	}
-	return s, n, nil
+	return w.awaitCovered()
 }
 
-// lost makes an error of the kernel what net makes of it.
-func lost(err error) error {
-	var number syscall.Errno
-	if !errors.As(err, &number) {
-		return err
+// Read implements net.Conn.
+func (w *wire) Read(p []byte) (int, error) {
+	if w.plain {
+		return w.sock.Read(p)
 	}
-	return &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", number)}
+	return w.Conn.Read(p)
+}
+
+// Write implements net.Conn.
+func (w *wire) Write(p []byte) (int, error) {
+	if w.plain {
+		return w.sock.Write(p)
+	}
+	return w.Conn.Write(p)
+}
+
+// writePair writes both parts, with one system call where that is possible.
+func (w *wire) writePair(first, second []byte) (int64, error) {
+	switch {
+	case len(second) == 0 || len(second) <= cap(first)-len(first) && len(second) < 2<<10:
+		n, err := w.Write(append(first, second...))
+		return int64(n), err
+	case w.plain:
+		return w.sock.writeBoth(first, second)
+	}
+	n, err := w.Conn.Write(first)
+	m := 0
+	if err == nil {
+		m, err = w.Conn.Write(second)
+	}
+	return int64(n + m), err
 }
 
 // awaitCovered waits with a buffer of one byte: TLS has what follows in

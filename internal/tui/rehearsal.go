@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,10 @@ func (p Page) Rehearsals(list []noon.Rehearsal) string {
 	}
 	rows := [][]string{{"NUMBER", "RELEASE", "STORE", "BEGUN", "TOOK", "ROWS", "RESULT"}}
 	for _, r := range list {
-		took := "-"
+		took, copied := "-", "-"
+		if r.Report.Copy.Rows > 0 {
+			copied = many(r.Report.Copy.Rows)
+		}
 		if !r.Ended.IsZero() {
 			took = Elapsed(r.Ended.Sub(r.Begun))
 		}
@@ -23,7 +27,7 @@ func (p Page) Rehearsals(list []noon.Rehearsal) string {
 		if r.Problem != nil {
 			result += ": " + Clean(firstLine(r.Problem.Error()))
 		}
-		rows = append(rows, []string{fmt.Sprint(r.ID), noon.ReleaseName(r.Release), r.Store, p.ago(r.Begun), took, many(r.Report.Copy.Rows), result})
+		rows = append(rows, []string{fmt.Sprint(r.ID), noon.ReleaseName(r.Release), r.Store, p.ago(r.Begun), took, copied, result})
 	}
 	return p.table(rows)
 }
@@ -117,19 +121,18 @@ func (p Page) rehearsedStatements(r noon.RehearsalReport) string {
 	return p.table(rows)
 }
 
-// strongest finds the lock that is in the way of most.
+// strongest finds the lock that is in the way of most, the longest of those.
 func strongest(list []noon.Locked) (name, held string) {
 	order := []string{
 		"row lock", "metadata lock", "SHARED_UPGRADABLE", "SHARED_NO_WRITE", "SHARED_NO_READ_WRITE", "EXCLUSIVE", // of MariaDB and MySQL
 		"RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock",
 	}
-	best := -1
+	best, longest := -1, time.Duration(0)
 	name, held = "-", "-"
 	for _, l := range list {
-		for i, mode := range order {
-			if l.Mode == mode && i > best {
-				best, name, held = i, strings.TrimSuffix(l.Mode, "Lock")+" "+l.Relation, brief(l.Held)
-			}
+		if i := slices.Index(order, l.Mode); i > best || i >= 0 && i == best && l.Held > longest {
+			best, longest = i, l.Held
+			name, held = strings.TrimSuffix(l.Mode, "Lock")+" "+l.Relation, brief(l.Held)
 		}
 	}
 	return name, held

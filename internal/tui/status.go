@@ -130,7 +130,7 @@ func (p Page) hostProblems(s api.SiteStatus) string {
 func (p Page) Problem(before string, e *noon.Error) string {
 	text := before + p.bad(CleanLines(e.Error())) + "\n"
 	if hint := noon.HintOf(e); hint != "" {
-		text += "  hint: " + CleanLines(hint) + "\n"
+		text += "  hint: " + strings.ReplaceAll(CleanLines(hint), "\n", "\n  ") + "\n"
 	}
 	return text
 }

@@ -54,3 +54,13 @@ func children(pid int) []int {
 	}
 	return pids
 }
+
+// alive reports whether a process runs: one that has ended may still be listed.
+func alive(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return !strings.HasPrefix(rest, "Z") && !strings.HasPrefix(rest, "X")
+}

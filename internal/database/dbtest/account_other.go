@@ -19,3 +19,5 @@ func give(string, *syscall.SysProcAttr) error { return nil }
 
 // children are found out about by the death of their parent here.
 func children(int) []int { return nil }
+
+func alive(int) bool { return false }

@@ -65,7 +65,7 @@ func (m mariadb) create(ctx context.Context, s *Server) error {
 	return nil
 }
 
-func (m mariadb) command(s *Server, port int) *exec.Cmd {
+func (m mariadb) command(s *Server, port int) (*exec.Cmd, error) {
 	settings := slices.Concat([]string{
 		"basedir=" + m.base(), "datadir=" + m.data(s), "socket=" + filepath.Join(s.dir, "socket"), "pid-file=" + filepath.Join(s.dir, "pid"),
 		"tmpdir=" + s.dir, // a server that starts removes what it finds there
@@ -79,7 +79,7 @@ func (m mariadb) command(s *Server, port int) *exec.Cmd {
 	}
 	cmd := exec.Command(m.path("mariadbd"), args...) //nolint:noctx // it lives until Kill
 	cmd.Env = m.environment()
-	return cmd
+	return cmd, nil
 }
 
 func (m mariadb) answers(ctx context.Context, s *Server) error {

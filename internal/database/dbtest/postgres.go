@@ -22,13 +22,34 @@ const (
 // Postgres starts a PostgreSQL server: UTC, UTF-8, passwords (scram-sha-256)
 // for every connection, room for 200 of them. Settings are lines of
 // postgresql.conf and win over those of this package. Crashes of the server are
-// survived by what was committed; a power cut would not be: fsync is off.
+// survived by what was committed; a power cut would not be: fsync is off. It is
+// of the version that VersionEnv names, or the newest that is installed.
 func Postgres(ctx context.Context, settings ...string) (*Server, error) {
-	found, err := find("initdb", "/usr/lib/postgresql/*/bin")
+	found, err := findPostgres()
 	if err != nil {
 		return nil, err
 	}
 	return start(ctx, postgres{programs: found, settings: settings})
+}
+
+// VersionEnv names the version of PostgreSQL, such as 13, that scripts/servers
+// has fetched a build of. Such a build has no programs but the server.
+const VersionEnv = "NOON_PG_VERSION"
+
+func findPostgres() (programs, error) {
+	version := os.Getenv(VersionEnv)
+	if version == "" {
+		return find("initdb", "/usr/lib/postgresql/*/bin")
+	}
+	root, err := unpacked()
+	if err != nil {
+		return programs{}, err
+	}
+	root = filepath.Join(root, "postgres", version)
+	if _, err := os.Stat(filepath.Join(root, "bin", "initdb")); err != nil {
+		return programs{}, fmt.Errorf("there is no build of PostgreSQL %s: run NOON_PG_VERSIONS=%s scripts/servers: %w", version, version, err)
+	}
+	return programs{dir: filepath.Join(root, "bin"), root: root, env: []string{"LD_LIBRARY_PATH=" + filepath.Join(root, "lib")}}, nil
 }
 
 type postgres struct {
@@ -49,12 +70,12 @@ func (p postgres) create(ctx context.Context, s *Server) error {
 	}
 	args := []string{
 		"-D", p.data(s), "-U", Superuser, "--pwfile", secret, "-A", "scram-sha-256",
-		"-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions",
+		"-E", "UTF8", "--locale=C", "--no-sync",
 	}
 	return s.run(ctx, p.environment(), p.path("initdb"), args...)
 }
 
-func (p postgres) command(s *Server, port int) *exec.Cmd {
+func (p postgres) command(s *Server, port int) (*exec.Cmd, error) {
 	settings := slices.Concat([]string{
 		"listen_addresses=127.0.0.1", "port=" + strconv.Itoa(port), "unix_socket_directories=" + s.dir,
 		"max_connections=200", "shared_buffers=128MB", "fsync=off", "full_page_writes=off", "wal_level=logical",
@@ -66,7 +87,7 @@ func (p postgres) command(s *Server, port int) *exec.Cmd {
 	}
 	cmd := exec.Command(p.path("postgres"), args...) //nolint:noctx // it lives until Kill
 	cmd.Env = p.environment()
-	return cmd
+	return cmd, nil
 }
 
 func (p postgres) answers(ctx context.Context, s *Server) error {

@@ -34,7 +34,7 @@ type Server struct {
 // kind is what differs between servers.
 type kind interface {
 	create(ctx context.Context, s *Server) error // makes the data directory
-	command(s *Server, port int) *exec.Cmd
+	command(s *Server, port int) (*exec.Cmd, error)
 	answers(ctx context.Context, s *Server) error
 }
 
@@ -84,7 +84,10 @@ func (s *Server) Start(ctx context.Context) error {
 }
 
 func (s *Server) launch(ctx context.Context) error {
-	cmd := s.kind.command(s, s.port)
+	cmd, err := s.kind.command(s, s.port)
+	if err != nil {
+		return err
+	}
 	log, err := os.OpenFile(s.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("open the server's log: %w", err)
@@ -129,7 +132,7 @@ func (s *Server) wait(ctx context.Context) error {
 }
 
 // Kill ends every process of the server at once with SIGKILL, as a crash of
-// the machine does to them, and returns when the first one is gone. The others
+// the machine does to them, and returns when they are gone. All but the first
 // are in sessions of their own: they are looked up while the first one can not
 // start more of them.
 func (s *Server) Kill() {
@@ -144,10 +147,16 @@ func (s *Server) kill() {
 	}
 	pid := s.process.Process.Pid
 	_ = syscall.Kill(pid, syscall.SIGSTOP) // it may have ended already
-	for _, child := range append(children(pid), pid) {
+	family := children(pid)
+	for _, child := range append(family, pid) {
 		_ = syscall.Kill(child, syscall.SIGKILL)
 	}
 	<-s.ended
+	for _, child := range family { // they keep the memory that they share until they are gone
+		for until := time.Now().Add(startLimit); alive(child) && time.Now().Before(until); {
+			<-time.After(time.Millisecond)
+		}
+	}
 	s.process, s.ended = nil, nil
 }
 

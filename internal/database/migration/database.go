@@ -25,6 +25,9 @@ type Options struct {
 	Who     string // is recorded; default: user, host and process
 	Release string // is recorded: "r42"
 
+	Controller string // whose epochs are compared: at most 100 bytes; "": nobody's
+	Epoch      int64  // of the controller that asks; who has seen a newer one refuses
+
 	LockTimeout time.Duration // most that a statement waits for a lock, while others wait behind it; default 200ms, MariaDB and MySQL: 1s at least
 	Timeout     time.Duration // most that a statement of a transaction may run; default 1m, batches and no-transaction: unlimited
 	Budget      time.Duration // for trying again when a lock was not to be had; default 30s
@@ -58,6 +61,7 @@ const (
 
 func (o Options) withDefaults() Options {
 	o.Who, o.Release = fitting(cmp.Or(o.Who, whoami()), 200), fitting(o.Release, 100)
+	o.Controller = fitting(o.Controller, 100)
 	o.LockTimeout = cmp.Or(o.LockTimeout, 200*time.Millisecond)
 	o.Timeout = cmp.Or(o.Timeout, time.Minute)
 	o.Budget = cmp.Or(o.Budget, 30*time.Second)
@@ -111,7 +115,7 @@ type sessions interface {
 	// before has set.
 	prepare(ctx context.Context, c *sql.Conn) error
 	// lock takes the lock of migrators. With a holder it is somebody else's.
-	lock(ctx context.Context, c *sql.Conn) (unlock func() error, holder string, err error)
+	lock(ctx context.Context, c *sql.Conn) (unlock func() error, h *holder, err error)
 	// begin begins a transaction that may write.
 	begin(ctx context.Context, c *sql.Conn, unlimited bool) error
 	// check looks, before a commit, for what the server does not refuse.
@@ -146,6 +150,12 @@ type gauge interface {
 	waiting(ctx context.Context, c *sql.Conn, session int64) (int, error)
 	// lag is how far replicas are behind, 0 if that is not known.
 	lag(ctx context.Context, c *sql.Conn) (time.Duration, error)
+}
+
+// holder has the lock of migrators.
+type holder struct {
+	session int64  // the server's number for it, 0 if it is not known
+	who     string // for people
 }
 
 // class is how a statement outside of a transaction of noon is recorded.

@@ -100,31 +100,32 @@ func bind(d sqltext.Dialect, query string) string {
 
 // hasHistory reports whether anything was ever recorded.
 func (d *Database) hasHistory(ctx context.Context, q querier) (bool, error) {
-	query := `SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'noon_migration'`
+	return d.has(ctx, q, "migration")
+}
+
+// has reports whether a table of noon's own is there.
+func (d *Database) has(ctx context.Context, q querier, name string) (bool, error) {
+	query := `SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = concat('noon_', ?)`
 	switch d.dialect {
 	case sqltext.PostgreSQL:
-		query = `SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'noon' AND c.relname = 'migration'`
+		query = `SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'noon' AND c.relname = $1`
 	case sqltext.SQLite:
-		query = `SELECT count(*) FROM sqlite_master WHERE name = 'noon_migration'`
+		query = `SELECT count(*) FROM sqlite_master WHERE name = 'noon_' || ?`
 	case sqltext.MySQL:
 	}
 	var n int
-	err := q.QueryRowContext(ctx, query).Scan(&n)
+	err := q.QueryRowContext(ctx, query, name).Scan(&n)
 	return n > 0, err
 }
 
 // makeHistory makes the table of the history.
 func (d *Database) makeHistory(ctx context.Context, c *sql.Conn) error {
-	options := ""
-	if d.dialect == sqltext.MySQL {
-		options = " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
-	}
 	if err := d.begin(ctx, c, false); err != nil {
 		return err
 	}
 	err := d.makeSchema(ctx, c)
 	if err == nil {
-		_, err = c.ExecContext(ctx, historySchema(d.table, options))
+		_, err = c.ExecContext(ctx, historySchema(d.table, d.tableOptions()))
 	}
 	if err == nil {
 		_, err = c.ExecContext(ctx, "COMMIT")
@@ -134,6 +135,14 @@ func (d *Database) makeHistory(ctx context.Context, c *sql.Conn) error {
 		return err
 	}
 	return nil
+}
+
+// tableOptions end the statement that makes a table of noon's own.
+func (d *Database) tableOptions() string {
+	if d.dialect == sqltext.MySQL {
+		return " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
+	}
+	return ""
 }
 
 // makeSchema makes the schema of the history, asking first: who may not make

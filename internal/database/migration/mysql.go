@@ -96,10 +96,10 @@ func (m mariadb) lockName() string {
 	return "noon.migration." + hex.EncodeToString(sum[:8])
 }
 
-func (m mariadb) lock(ctx context.Context, c *sql.Conn) (func() error, string, error) {
+func (m mariadb) lock(ctx context.Context, c *sql.Conn) (func() error, *holder, error) {
 	var got sql.NullInt64
 	if err := c.QueryRowContext(ctx, `SELECT GET_LOCK(?, 0)`, m.lockName()).Scan(&got); err != nil {
-		return nil, "", fmt.Errorf("take the lock of migrations: %w", err)
+		return nil, nil, fmt.Errorf("take the lock of migrations: %w", err)
 	}
 	if got.Int64 == 1 {
 		return func() error {
@@ -108,24 +108,24 @@ func (m mariadb) lock(ctx context.Context, c *sql.Conn) (func() error, string, e
 				return nil // it went with the connection
 			}
 			return err
-		}, "", nil
+		}, nil, nil
 	}
 	var id sql.NullInt64
 	if err := c.QueryRowContext(ctx, `SELECT IS_USED_LOCK(?)`, m.lockName()).Scan(&id); err != nil {
-		return nil, "", fmt.Errorf("ask who holds the lock of migrations: %w", err)
+		return nil, nil, fmt.Errorf("ask who holds the lock of migrations: %w", err)
 	}
 	if !id.Valid {
-		return nil, "a session that has just ended", nil
+		return nil, &holder{who: "a session that has just ended"}, nil
 	}
-	holder := fmt.Sprintf("connection %d of the server", id.Int64)
+	h := holder{session: id.Int64, who: fmt.Sprintf("connection %d of the server", id.Int64)}
 	var user, host string
 	var seconds int64
 	err := c.QueryRowContext(ctx, `SELECT user, host, time FROM information_schema.processlist WHERE id = ?`, id.Int64).Scan(&user, &host, &seconds)
 	if err == nil { // others are shown only to who has the privilege PROCESS
 		since := time.Now().UTC().Add(-time.Duration(seconds) * time.Second).Format("2006-01-02 15:04:05 UTC")
-		holder += fmt.Sprintf(" (user %s from %s), busy since %s", user, host, since)
+		h.who += fmt.Sprintf(" (user %s from %s), busy since %s", user, host, since)
 	}
-	return nil, holder, nil
+	return nil, &h, nil
 }
 
 func (m mariadb) begin(ctx context.Context, c *sql.Conn, _ bool) error {

@@ -72,10 +72,10 @@ const (
 	lockWhat  = 1
 )
 
-func (p postgres) lock(ctx context.Context, c *sql.Conn) (func() error, string, error) {
+func (p postgres) lock(ctx context.Context, c *sql.Conn) (func() error, *holder, error) {
 	var got bool
 	if err := c.QueryRowContext(ctx, fmt.Sprintf(`SELECT pg_try_advisory_lock(%d, %d)`, lockSpace, lockWhat)).Scan(&got); err != nil {
-		return nil, "", fmt.Errorf("take the lock of migrations: %w", err)
+		return nil, nil, fmt.Errorf("take the lock of migrations: %w", err)
 	}
 	if got {
 		return func() error {
@@ -84,18 +84,18 @@ func (p postgres) lock(ctx context.Context, c *sql.Conn) (func() error, string, 
 				return nil // it went with the connection
 			}
 			return err
-		}, "", nil
+		}, nil, nil
 	}
-	holder := "a session that has just ended"
-	err := c.QueryRowContext(ctx, fmt.Sprintf(`SELECT format('process %%s of the server (user %%s from %%s, %%s), since %%s', a.pid, a.usename,
+	h := holder{who: "a session that has just ended"}
+	err := c.QueryRowContext(ctx, fmt.Sprintf(`SELECT a.pid, format('process %%s of the server (user %%s from %%s, %%s), since %%s', a.pid, a.usename,
 		coalesce(host(a.client_addr), 'this machine'), coalesce(nullif(a.application_name, ''), 'unnamed'), to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))
 		FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
 		WHERE l.locktype = 'advisory' AND l.classid = %d AND l.objid = %d AND l.objsubid = 2 AND l.granted
-		AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())`, lockSpace, lockWhat)).Scan(&holder)
+		AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())`, lockSpace, lockWhat)).Scan(&h.session, &h.who)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return nil, "", fmt.Errorf("ask who holds the lock of migrations: %w", err)
+		return nil, nil, fmt.Errorf("ask who holds the lock of migrations: %w", err)
 	}
-	return nil, holder, nil
+	return nil, &h, nil
 }
 
 func (p postgres) begin(ctx context.Context, c *sql.Conn, unlimited bool) error {

@@ -57,6 +57,9 @@ func (d *Database) work(ctx context.Context, op string, see func(Progress), do f
 	if err := s.load(ctx); err != nil {
 		return d.trouble(op, d.name, err)
 	}
+	if err := s.fence(ctx); err != nil {
+		return d.trouble(op, d.name, err)
+	}
 	return do(ctx, s)
 }
 
@@ -65,18 +68,21 @@ func (d *Database) work(ctx context.Context, op string, see func(Progress), do f
 func (d *Database) patientLock(ctx context.Context, conn *sql.Conn, see func(Progress)) (func() error, error) {
 	limit := time.Now().Add(d.opts.Patience)
 	for {
-		unlock, holder, err := d.lock(ctx, conn)
-		if err != nil || holder == "" {
+		unlock, h, err := d.lock(ctx, conn)
+		if err != nil || h == nil {
 			return unlock, err
+		}
+		if err := d.overtake(ctx, conn, *h); err != nil {
+			return nil, err
 		}
 		if time.Now().After(limit) {
 			return nil, &noon.Error{
 				Kind: noon.Conflict, Op: "take the lock of migrations of", Subject: d.name,
-				Err:  fmt.Errorf("%s holds it", holder),
+				Err:  fmt.Errorf("%s holds it", h.who),
 				Hint: "Another noon is migrating this database. Wait for it; it lets go when it ends or dies.",
 			}
 		}
-		see(Progress{Waiting: "for the lock of migrations: " + holder + " holds it"})
+		see(Progress{Waiting: "for the lock of migrations: " + h.who + " holds it"})
 		if err := pause(ctx, 100*time.Millisecond); err != nil {
 			return nil, err
 		}

@@ -76,10 +76,10 @@ func (f file) prepare(ctx context.Context, c *sql.Conn) error {
 }
 
 // lock is a lock of a file beside the database, which ends with the process.
-func (f file) lock(ctx context.Context, c *sql.Conn) (func() error, string, error) {
+func (f file) lock(ctx context.Context, c *sql.Conn) (func() error, *holder, error) {
 	real, err := filepath.EvalSymlinks(f.path)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	return lockFile(real+".noon-migration", f.opts.Who)
 }

@@ -12,8 +12,9 @@ import (
 	"github.com/noon-deploy/noon/internal/database/migration"
 )
 
-// ownTable is noon's history of migrations.
-const ownTable = "noon_migration"
+// own reports whether a table is noon's: the history of migrations, and who has
+// migrated last.
+func own(table string) bool { return table == "noon_migration" || table == "noon_migration_epoch" }
 
 // mariadb looks into the database of an address of MariaDB or MySQL.
 func mariadb(ctx context.Context, address string) (_ noon.Schema, err error) {
@@ -39,7 +40,7 @@ func mariadb(ctx context.Context, address string) (_ noon.Schema, err error) {
 				return err
 			}
 			switch {
-			case table == ownTable:
+			case own(table):
 			case object == "":
 				s[kind+" "+table] = is
 			default:

@@ -43,6 +43,7 @@ type Server struct {
 	InRecovery bool   `json:"in_recovery"`  // a read replica
 	TimeZone   string `json:"time_zone"`
 	WALLevel   string `json:"wal_level"`
+	LagHidden  bool   `json:"lag_hidden,omitempty"` // there are replicas, and who asks may not see how far they are behind
 }
 
 // Kind is what a relation is.

@@ -6,7 +6,8 @@ package pgcatalog
 const serverQuery = `
 select current_setting('server_version_num')::int, current_database(), current_user,
   r.rolsuper, r.rolcreaterole, has_database_privilege(current_database(), 'CREATE'),
-  pg_is_in_recovery(), current_setting('TimeZone'), current_setting('wal_level')
+  pg_is_in_recovery(), current_setting('TimeZone'), current_setting('wal_level'),
+  exists (select from pg_stat_replication where state is null)
 from pg_roles r where r.rolname = current_user`
 
 const schemasQuery = `

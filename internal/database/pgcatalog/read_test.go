@@ -64,10 +64,23 @@ func open(t *testing.T, sql string) *pgx.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	if !published(t, conn) {
+		sql = strings.Replace(sql, "orders (id, total) where (total > 0)", "orders", 1)
+	}
 	if _, err := conn.Exec(t.Context(), sql); err != nil {
 		t.Fatal(err)
 	}
 	return conn
+}
+
+// published reports whether the server can publish parts of a table.
+func published(t *testing.T, conn *pgx.Conn) bool {
+	t.Helper()
+	var version int
+	if err := conn.QueryRow(t.Context(), "select current_setting('server_version_num')::int").Scan(&version); err != nil {
+		t.Fatal(err)
+	}
+	return version >= 150000
 }
 
 func read(t *testing.T, conn *pgx.Conn, schemas ...string) *pgcatalog.Catalog {
@@ -109,6 +122,9 @@ func TestRead(t *testing.T) {
 		{Name: pgcatalog.Name{Schema: "public", Name: "customer"}},
 		{Name: pgcatalog.Name{Schema: "public", Name: "orders"}, Columns: []string{"id", "total"}, Filter: "(total > (0)::numeric)"},
 	}}}
+	if !published(t, conn) {
+		wantFeed[0].Tables[1].Columns, wantFeed[0].Tables[1].Filter = nil, ""
+	}
 	if diff := cmp.Diff(wantFeed, c.Publications); diff != "" {
 		t.Error(diff)
 	}
@@ -203,6 +219,9 @@ func checkDependents(t *testing.T, c *pgcatalog.Catalog) {
 		"orders: statistics public.orders_stats of public.orders_stats uses state,total",
 		"orders: trigger public.touched of public.orders uses note",
 		"orders: view public.open_orders of public.open_orders uses id,customer_id,total",
+	}
+	if c.Server.Version < 150000 { // nothing but whole tables is published there
+		want = slices.Delete(want, 4, 5)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -65,7 +65,8 @@ type filling struct {
 	next   []string // where the next span begins
 	seq    int64
 	ended  bool
-	limit  int // rows of a span
+	limit  int  // rows of a span
+	users  bool // sessions that are not noon's have done something lately
 	filled int64
 	share  []int64 // of each worker in filled; only it writes its own
 }
@@ -166,7 +167,7 @@ func (f *filling) worker(ctx context.Context, slot int) error {
 	if err := f.prepare(ctx, conn); err != nil {
 		return err
 	}
-	checked := time.Now()
+	var checked time.Time
 	for {
 		if slot == 0 && time.Since(checked) > time.Second {
 			if err := f.throttle(ctx, conn); err != nil {
@@ -179,10 +180,14 @@ func (f *filling) worker(ctx context.Context, slot int) error {
 			return err
 		}
 		f.e.c.Fault.Point("postgres.backfill.before")
+		began := time.Now()
 		if err := f.batch(ctx, conn, slot, s); err != nil {
 			return err
 		}
 		f.e.c.Fault.Point("postgres.backfill.after")
+		if !f.rest(ctx, time.Since(began)) {
+			return ctx.Err()
+		}
 	}
 }
 
@@ -255,8 +260,9 @@ func (f *filling) end(ctx context.Context, conn *pgx.Conn, from []string) ([]str
 	to := make([]string, len(f.b.Key))
 	scan := make([]any, len(f.b.Key))
 	for i, k := range f.b.Key {
-		texts = append(texts, quote(k)+"::text")
-		targets = append(targets, quote(k))
+		column := quote(f.b.Table) + "." + quote(k) // the bare name would be that of the text, and order by it
+		texts = append(texts, column+"::text")
+		targets = append(targets, column)
 		scan[i] = &to[i]
 	}
 	where := ""

@@ -92,7 +92,7 @@ func (m *model) carryIndex(t *table, i pgcatalog.Index, renamed map[string]strin
 	if i.Constraint != "" {
 		kind = "UNIQUE"
 	}
-	t.indexes = append(t.indexes, &index{name: i.Name, temporary: fit("_noon_" + i.Name), definition: definition, unique: i.Unique, constraint: kind, replaces: true})
+	t.indexes = append(t.indexes, &index{name: i.Name, temporary: fit("_noon_" + i.Name), definition: definition, columns: mapped(i.Columns, renamed), unique: i.Unique, constraint: kind, replaces: true})
 }
 
 // renameIndex gives what follows the table in an index's definition, as the

@@ -98,6 +98,7 @@ func (m *model) settle(t *table, name string) []string {
 	}
 	for _, i := range t.indexes {
 		list = append(list, m.settleIndex(i, name)...)
+		list = append(list, m.nameParts(t, i)...)
 	}
 	for _, k := range t.keys {
 		if k.temporary != "" {
@@ -219,6 +220,7 @@ func (m *model) shrink(t *table) []string {
 			constraint(i.name)
 		}
 		list = append(list, "drop index if exists "+qualified(m.Schema, cmp.Or(i.temporary, i.name)))
+		list = append(list, m.dropParts(t, i)...)
 	}
 	var drops []string
 	for _, c := range t.columns {

@@ -93,6 +93,11 @@ func (m *model) replaceable(t *table, c *column) bool {
 		return false
 	}
 	n := len(m.findings)
+	for _, i := range t.indexes {
+		if slices.Contains(i.columns, c.phys) {
+			m.refuse(subject, "Put the index after it.", "index %s of this release was declared for the column that it replaces", i.name)
+		}
+	}
 	if c.was.Generated {
 		m.refuse(subject, "Drop and add it by sql.", "it is a generated column")
 	}

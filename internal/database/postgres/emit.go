@@ -155,6 +155,9 @@ func (m *model) grow(t *table, name string) []string {
 func (m *model) after() []Stage {
 	var list []Stage
 	for _, t := range m.tables {
+		list = append(list, m.begunParts(t)...)
+	}
+	for _, t := range m.tables {
 		if b := m.backfill(t); b != nil && t.fills() {
 			list = append(list, Stage{Name: "backfill " + t.phys, Kind: Filling, Backfill: b, Locks: []Lock{{t.phys, "ROW EXCLUSIVE"}}})
 		}
@@ -165,7 +168,11 @@ func (m *model) after() []Stage {
 			continue
 		}
 		for _, i := range t.indexes {
-			list = append(list, m.build(t, i)...)
+			if t.was.Kind == pgcatalog.Partitioned {
+				list = append(list, m.buildParts(t, i)...)
+			} else {
+				list = append(list, m.build(t, i)...)
+			}
 		}
 		list = append(list, m.demands(t, "_noon_x", func(d *demand) string {
 			return fmt.Sprintf("(%s) or (%s & %d) <> 0", d.check, quote(pending), d.group.bit)
@@ -181,13 +188,9 @@ func (m *model) after() []Stage {
 // have that already.
 func (m *model) build(t *table, i *index) []Stage {
 	name := cmp.Or(i.temporary, i.name)
-	kind := "index"
-	if i.unique {
-		kind = "unique index"
-	}
 	list := []Stage{{
 		Name: "index " + i.name, Kind: Alone, Index: name, Locks: []Lock{{t.phys, "SHARE UPDATE EXCLUSIVE"}},
-		SQL: []string{fmt.Sprintf("create %s concurrently %s on %s %s", kind, quote(name), qualified(m.Schema, t.phys), i.definition)},
+		SQL: []string{fmt.Sprintf("create %s concurrently %s on %s %s", i.kind(), quote(name), qualified(m.Schema, t.phys), i.definition)},
 	}}
 	if i.constraint == "UNIQUE" && i.temporary == "" {
 		list = append(list, Stage{
@@ -196,6 +199,14 @@ func (m *model) build(t *table, i *index) []Stage {
 		})
 	}
 	return list
+}
+
+// kind is what CREATE is followed by.
+func (i *index) kind() string {
+	if i.unique {
+		return "unique index"
+	}
+	return "index"
 }
 
 // demands adds the checks of a table, for rows to come, and looks at the rows

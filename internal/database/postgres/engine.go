@@ -33,7 +33,7 @@ type Config struct {
 	EndSessions bool          // end sessions of roles whose version goes away
 	Workers     int           // of a backfill, 1 to 8: 2
 	Batch       int           // most rows of one of its transactions: 5000
-	BatchTime   time.Duration // that one of them shall take at most: 100 ms
+	BatchTime   time.Duration // that one of them shall take at most; four times that ends it: 25 ms
 	MaxLag      time.Duration // of replicas, before a backfill pauses: 10 s
 	Wait        bool          // wait for another engine's end instead of refusing
 	Epoch       int64         // of the controller that asks; who has seen a newer one refuses. 0: nobody's
@@ -67,7 +67,7 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	c.LockBudget = cmp.Or(c.LockBudget, 2*time.Minute)
 	c.Workers = min(max(cmp.Or(c.Workers, 2), 1), 8)
 	c.Batch = max(cmp.Or(c.Batch, 5000), 1)
-	c.BatchTime = cmp.Or(c.BatchTime, 100*time.Millisecond)
+	c.BatchTime = cmp.Or(c.BatchTime, 25*time.Millisecond)
 	c.MaxLag = cmp.Or(c.MaxLag, 10*time.Second)
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	if c.Make == nil {
@@ -88,7 +88,34 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 		return nil, &noon.Error{Kind: noon.Invalid, Op: "open database", Subject: c.App, Err: fmt.Errorf("the server has version %d", version), Hint: "Upgrade it to PostgreSQL 12 or newer."}
 	}
 	e.c.Role = cmp.Or(c.Role, user)
+	if err := e.unshared(ctx, conn); err != nil {
+		return nil, err
+	}
 	return e, nil
+}
+
+// unshared refuses a pooler that gives one session of the server to several of
+// its clients: noon's lock and settings belong to a session. Who is between the
+// server and noon has told it another process than the server's. Where it is
+// the same for two clients at a time, it is shared.
+func (e *Engine) unshared(ctx context.Context, conn *pgx.Conn) error {
+	backend := func(conn *pgx.Conn) (pid uint32, err error) {
+		return pid, conn.QueryRow(ctx, "select pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&pid)
+	}
+	one, err := backend(conn)
+	if err != nil || one == conn.PgConn().PID() {
+		return explain("open database", e.c.App, err)
+	}
+	other, err := e.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer hangUp(ctx, other)
+	two, err := backend(other)
+	if err != nil || one != two {
+		return explain("open database", e.c.App, err)
+	}
+	return &noon.Error{Kind: noon.Invalid, Op: "open database", Subject: e.c.App, Err: errors.New("the address is that of a pooler, which shares sessions"), Hint: "Give noon the address of the server itself; releases may use the pooler. Nothing was changed."}
 }
 
 func makeHere(_ context.Context, set change.Set, catalog *pgcatalog.Catalog, to Target) (Plan, error) {
@@ -96,7 +123,8 @@ func makeHere(_ context.Context, set change.Set, catalog *pgcatalog.Catalog, to 
 }
 
 // connect opens a connection whose settings do not depend on those of the role
-// or the database.
+// or the database. Whole tables are counted by one process: the others are the
+// users'.
 func (e *Engine) connect(ctx context.Context) (*pgx.Conn, error) {
 	config, err := pgx.ParseConfig(e.c.URL)
 	if err != nil {
@@ -108,7 +136,8 @@ func (e *Engine) connect(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, explain("open database", fmt.Sprintf("%s at %s:%d", config.Database, config.Host, config.Port), hide(err))
 	}
-	_, err = conn.Exec(ctx, "select set_config('statement_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false), set_config('search_path', $1, false)", quote(e.c.Schema))
+	_, err = conn.Exec(ctx, `select set_config('statement_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false),
+set_config('max_parallel_workers_per_gather', '0', false), set_config('search_path', $1, false)`, pgx.QueryExecModeSimpleProtocol, quote(e.c.Schema))
 	if err != nil {
 		hangUp(ctx, conn)
 		return nil, explain("open database", config.Database, err)

@@ -201,7 +201,13 @@ func TestFindingE15(t *testing.T) {
 create table log_1 partition of log for values from (0) to (100); create table log_2 partition of log for values from (100) to (200);
 insert into log select n, n, n::text from generate_series(0, 199) n;
 create table pay (id int primary key, cents text, euros text generated always as (cents || '00') stored)`)
-	p := s.plan(t, "operations: [{alter_column: {table: log, column: line, type: integer, up: line::integer, down: line::text}}]")
+	s.refused(t, "operations: [{alter_column: {table: pay, column: cents, type: integer, up: cents::integer, down: cents::text}}]", "generated column public.euros uses it")
+	const line = "operations: [{alter_column: {table: log, column: line, type: integer, up: line::integer, down: line::text}}]"
+	if ask(t, s.root, "select current_setting('server_version_num')::int < 130000") == "t" {
+		s.refused(t, line, "this server has no triggers before rows of such tables")
+		return
+	}
+	p := s.plan(t, line)
 	two := s.release(t, "r2", 1)
 	s.reach(t, p, postgres.Expanded)
 	s.run(t, s.url, "update log set at = at + 100, line = '7' where at = 1") // moves to the other partition
@@ -213,7 +219,6 @@ create table pay (id int primary key, cents text, euros text generated always as
 	if got := ask(t, two, "select sum(line), count(*) from log"); got != "19907|200" {
 		t.Errorf("after the contraction: %s", got)
 	}
-	s.refused(t, "operations: [{alter_column: {table: pay, column: cents, type: integer, up: cents::integer, down: cents::text}}]", "generated column public.euros uses it")
 }
 
 // E17: with a view on the column pgroll completed half. noon refuses in the

@@ -14,6 +14,9 @@ func (m *model) finish() {
 	if m.catalog.Server.InRecovery {
 		m.refuse("server", "Give noon the address of the primary.", "it is a read replica")
 	}
+	if m.catalog.Server.LagHidden {
+		m.find(change.Warning, "server", "As a superuser: GRANT pg_monitor TO "+quote(m.catalog.Server.User)+".", "noon may not see how far its replicas are behind, and does not wait for them")
+	}
 	if m.From == 0 {
 		m.find(change.Note, "views", "Use the table's own name with its schema for these, such as "+m.Schema+".users.",
 			"the new release finds views: COPY, TRUNCATE, MERGE, ON CONFLICT ON CONSTRAINT, foreign keys and pg_get_serial_sequence need a table")
@@ -38,19 +41,6 @@ func (m *model) published(t *table) {
 		if (named || p.AllTables) && (t.adds() || t.marks()) {
 			m.find(change.Warning, t.name, "Add the columns where it is subscribed to first, or let the publication name its columns.", "publication %s sends the new columns, and %s, to its subscribers", p.Name, pending)
 		}
-	}
-}
-
-// walkable refuses what partitioned tables can not have.
-func (m *model) walkable(t *table) {
-	if t.was.Kind != pgcatalog.Partitioned {
-		return
-	}
-	if len(t.was.PrimaryKey()) == 0 && t.fills() {
-		m.refuse(t.name, "Give it a primary key.", "it is partitioned and has no primary key by which its rows could be walked")
-	}
-	for _, i := range t.indexes {
-		m.refuse(t.name+"."+i.name, "Make it by sql, partition by partition.", "an index of a partitioned table can not be built beside writers")
 	}
 }
 

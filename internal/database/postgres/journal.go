@@ -25,7 +25,8 @@ create table if not exists noon.backfill (
   primary key (app, version, stage, slot));
 create table if not exists noon.role (
   name text primary key, app text not null, release text not null, version int not null);
-create table if not exists noon.epoch (app text primary key, epoch bigint not null)`
+create table if not exists noon.epoch (app text primary key, epoch bigint not null);
+alter table noon.role add column if not exists salt bytea`
 
 // The states of a version.
 const (
@@ -50,9 +51,10 @@ type database interface {
 
 // ensureJournal makes the journal's tables if they are not there.
 func ensureJournal(ctx context.Context, db database) error {
-	there, err := tableThere(ctx, db, "noon.epoch") // the last that was added
+	var there bool // the last that was added
+	err := db.QueryRow(ctx, "select exists (select from pg_attribute where attrelid = to_regclass('noon.role') and attname = 'salt')").Scan(&there)
 	if err != nil || there {
-		return err
+		return explain("look for noon's own tables", "schema noon", err)
 	}
 	if _, err := db.Exec(ctx, journalSQL); err != nil {
 		return explain("make noon's own tables", "schema noon", err)

@@ -92,9 +92,10 @@ type demand struct {
 
 // index is an index that is made for the new version.
 type index struct {
-	name       string // in the end
-	temporary  string // until the contraction, "" if it has its name from the start
-	definition string // after CREATE [UNIQUE] INDEX CONCURRENTLY name
+	name       string   // in the end
+	temporary  string   // until the contraction, "" if it has its name from the start
+	definition string   // after CREATE [UNIQUE] INDEX CONCURRENTLY name
+	columns    []string // physical, that it uses
 	unique     bool
 	constraint string // "UNIQUE", "PRIMARY KEY" or ""
 	replaces   bool

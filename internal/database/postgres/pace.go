@@ -23,19 +23,37 @@ func (f *filling) adapt(took time.Duration, filled int64) {
 	f.tell(p)
 }
 
-// throttle waits while the server or its replicas do not keep up.
+// rest leaves the server to users, if there are any, for as long as a batch had
+// it: a worker computes without a break, and whoever commits beside it waits
+// until what it has logged is written too.
+func (f *filling) rest(ctx context.Context, took time.Duration) bool {
+	f.mu.Lock()
+	users := f.users
+	f.mu.Unlock()
+	return !users || pause(ctx, took)
+}
+
+// throttle waits while the server or its replicas do not keep up, and finds
+// out whether there are users. A session that noon may not look at is nobody's:
+// those of the app are.
 func (f *filling) throttle(ctx context.Context, conn *pgx.Conn) error {
 	for {
 		var waiting int
 		var lag float64
+		var users bool
 		err := conn.QueryRow(ctx, `select (select count(*) from pg_locks where not granted),
-coalesce((select max(extract(epoch from replay_lag)) from pg_stat_replication), 0)::float8`).Scan(&waiting, &lag)
+coalesce((select max(extract(epoch from replay_lag)) from pg_stat_replication), 0)::float8,
+exists (select from pg_stat_activity where datname = current_database() and backend_type = 'client backend'
+  and application_name not like 'noon %' and (state = 'active' or state_change > clock_timestamp() - interval '2 seconds'))`).Scan(&waiting, &lag, &users)
 		if code(err) == queryCanceled && ctx.Err() == nil {
 			return nil // asked in vain, this time
 		}
 		if err != nil {
 			return err
 		}
+		f.mu.Lock()
+		f.users = users
+		f.mu.Unlock()
 		var why string
 		switch {
 		case lag > f.e.c.MaxLag.Seconds():

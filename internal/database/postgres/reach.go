@@ -72,7 +72,16 @@ func (e *Engine) Reach(ctx context.Context, o Order, tell func(Progress)) error 
 	return r.reach(ctx, state)
 }
 
-// writable refuses servers that take no changes.
+// Writable refuses a server that takes no changes: a read replica.
+func (e *Engine) Writable(ctx context.Context) error {
+	conn, err := e.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer hangUp(ctx, conn)
+	return e.writable(ctx, conn)
+}
+
 func (e *Engine) writable(ctx context.Context, conn *pgx.Conn) error {
 	var recovery bool
 	if err := conn.QueryRow(ctx, "select pg_is_in_recovery()").Scan(&recovery); err != nil {

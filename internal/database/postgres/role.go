@@ -19,15 +19,12 @@ import (
 // Role makes sure that a release has a login role that sees a version, and
 // returns its name. The release has the rights of Config.Role. Called again it
 // changes the password, and the version if no session is open. The server gets
-// the password's verifier, never the password.
+// the password's verifier, never the password. The same password has the same
+// verifier: a pooler that has let clients in goes on to log in for them.
 func (e *Engine) Role(ctx context.Context, release string, version int, password string) (string, error) {
 	name, err := e.roleName(release)
 	if err != nil {
 		return "", err
-	}
-	verifier, err := scram(password)
-	if err != nil {
-		return "", fmt.Errorf("make the verifier of a password: %w", err)
 	}
 	conn, err := e.connect(ctx)
 	if err != nil {
@@ -40,7 +37,7 @@ func (e *Engine) Role(ctx context.Context, release string, version int, password
 	if err := e.mayCreateRoles(ctx, conn); err != nil {
 		return "", err
 	}
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return e.ensureRole(ctx, tx, name, release, version, verifier) })
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return e.ensureRole(ctx, tx, name, release, version, password) })
 	return name, explain("make role", name, err)
 }
 
@@ -93,17 +90,21 @@ from pg_roles where rolname = current_user`, e.c.Role).Scan(&super, &may, &user,
 	}
 }
 
-func (e *Engine) ensureRole(ctx context.Context, tx pgx.Tx, name, release string, version int, verifier string) error {
+func (e *Engine) ensureRole(ctx context.Context, tx pgx.Tx, name, release string, version int, password string) error {
 	var there bool
 	if err := tx.QueryRow(ctx, "select exists (select from pg_roles where rolname = $1)", name).Scan(&there); err != nil {
 		return err
 	}
-	var owned bool
-	if err := tx.QueryRow(ctx, "select exists (select from noon.role where name = $1 and app = $2)", name, e.c.App).Scan(&owned); err != nil {
+	salt, owned, err := saltOf(ctx, tx, name, e.c.App)
+	if err != nil {
 		return err
 	}
 	if there && !owned {
 		return &noon.Error{Kind: noon.Conflict, Op: "make role", Subject: name, Err: errors.New("there is a role of this name that noon has not made"), Hint: "Rename that role, or the app. Nothing was changed."}
+	}
+	verifier, err := scram(password, salt)
+	if err != nil {
+		return fmt.Errorf("make the verifier of a password: %w", err)
 	}
 	verb := "create"
 	if there {
@@ -134,7 +135,7 @@ func (e *Engine) ensureRole(ctx context.Context, tx pgx.Tx, name, release string
 			return err
 		}
 	}
-	_, err := tx.Exec(ctx, "insert into noon.role (name, app, release, version) values ($1, $2, $3, $4) on conflict (name) do update set version = excluded.version", name, e.c.App, release, version)
+	_, err = tx.Exec(ctx, "insert into noon.role (name, app, release, version, salt) values ($1, $2, $3, $4, $5) on conflict (name) do update set version = excluded.version, salt = excluded.salt", name, e.c.App, release, version, salt)
 	if err != nil {
 		return err
 	}
@@ -148,6 +149,22 @@ func (e *Engine) ensureRole(ctx context.Context, tx pgx.Tx, name, release string
 		}
 	}
 	return nil
+}
+
+// saltOf is the salt of a role's password, a new one where there is none, and
+// whether noon has made the role.
+func saltOf(ctx context.Context, tx pgx.Tx, name, app string) (salt []byte, owned bool, err error) {
+	err = tx.QueryRow(ctx, "select salt from noon.role where name = $1 and app = $2", name, app).Scan(&salt)
+	owned = err == nil
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = nil
+	}
+	if err != nil || salt != nil {
+		return salt, owned, err
+	}
+	salt = make([]byte, 16)
+	_, err = rand.Read(salt)
+	return salt, owned, err
 }
 
 // roles makes the function that knows for which version a session writes, anew
@@ -199,12 +216,8 @@ func (e *Engine) DropRole(ctx context.Context, release string) error {
 
 // scram is the verifier of a password that the server stores, of RFC 5803, with
 // the number of rounds that PostgreSQL uses itself.
-func scram(password string) (string, error) {
+func scram(password string, salt []byte) (string, error) {
 	const rounds = 4096
-	salt := make([]byte, 16)
-	if _, err := rand.Read(salt); err != nil {
-		return "", err
-	}
 	salted, err := pbkdf2.Key(sha256.New, password, salt, rounds, sha256.Size)
 	if err != nil {
 		return "", err

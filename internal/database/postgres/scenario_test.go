@@ -135,6 +135,7 @@ type scenario struct {
 	r        *rand.Rand
 	traits   []trait
 	keyed    bool
+	parts    bool      // the table is partitioned
 	table    [2]string // its name in the versions
 	conns    [2]*pgx.Conn
 	old, new map[int][]string // by id, what each version must read
@@ -170,6 +171,7 @@ func play(t *testing.T, s *shop, seed uint64) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 1))
 	c := &scenario{t: t, r: r, traits: traits(r), keyed: r.IntN(4) > 0, table: [2]string{"things", "things"}, old: map[int][]string{}, new: map[int][]string{}}
+	c.parts = c.keyed && r.IntN(4) == 0 && ask(t, s.root, "select current_setting('server_version_num')::int >= 130000") == "t"
 	app, schema := fmt.Sprintf("a%d", seed), fmt.Sprintf("d%d", seed)
 	yaml := c.prepare(s, schema)
 	t.Logf("seed %d\n%s", seed, yaml)
@@ -265,7 +267,14 @@ func (c *scenario) prepare(s *shop, schema string) string {
 		yaml.WriteString("  - rename_table: {from: things, to: stuff}\n")
 	}
 	s.run(c.t, s.noon, fmt.Sprintf("create schema %s authorization %s", schema, s.owner))
-	s.run(c.t, s.url, fmt.Sprintf("create table %s.things (%s); %s", schema, strings.Join(columns, ", "), strings.Join(after, ";")))
+	table := fmt.Sprintf("create table %s.things (%s)", schema, strings.Join(columns, ", "))
+	if c.parts {
+		table += " partition by hash (id)"
+		for n := range 3 {
+			table += fmt.Sprintf("; create table %[1]s.things_%[2]d partition of %[1]s.things for values with (modulus 3, remainder %[2]d)", schema, n)
+		}
+	}
+	s.run(c.t, s.url, table+"; "+strings.Join(after, ";"))
 	var rows []string
 	for range c.r.IntN(40) {
 		rows = append(rows, c.insert(0))

@@ -212,13 +212,13 @@ func (m *model) createIndex(o *change.CreateIndex) {
 	if t == nil || !m.relation(o.Name) {
 		return
 	}
-	var list []string
+	var list, columns []string
 	for _, c := range o.Columns {
-		member, ok := m.member(t, c)
+		member, uses, ok := m.member(t, c)
 		if !ok {
 			return
 		}
-		list = append(list, member)
+		list, columns = append(list, member), append(columns, uses...)
 	}
 	definition := "(" + strings.Join(list, ", ") + ")"
 	if o.Method != "" {
@@ -228,32 +228,33 @@ func (m *model) createIndex(o *change.CreateIndex) {
 		definition += " WITH (" + o.Parameters + ")"
 	}
 	if o.Predicate != "" {
-		text, _, ok := m.bare(t, t.scope(), "predicate", o.Predicate)
+		text, uses, ok := m.bare(t, t.scope(), "predicate", o.Predicate)
 		if !ok {
 			return
 		}
+		columns = append(columns, uses...)
 		definition += " WHERE " + text
 	}
-	t.indexes = append(t.indexes, &index{name: o.Name, definition: definition, unique: o.Unique})
+	t.indexes = append(t.indexes, &index{name: o.Name, definition: definition, columns: columns, unique: o.Unique})
 	if o.Unique {
 		m.find(change.Warning, t.name+"."+o.Name, "", "while both releases are served, a row of the old one that breaks %s is refused", o.Name)
 	}
 }
 
-func (m *model) member(t *table, c change.IndexColumn) (string, bool) {
-	var text string
+// member is one of an index, and the columns that it uses.
+func (m *model) member(t *table, c change.IndexColumn) (text string, uses []string, ok bool) {
 	if c.Expression != "" {
-		bare, _, ok := m.bare(t, t.scope(), "expression", c.Expression)
+		bare, all, ok := m.bare(t, t.scope(), "expression", c.Expression)
 		if !ok {
-			return "", false
+			return "", nil, false
 		}
-		text = "(" + bare + ")"
+		text, uses = "("+bare+")", all
 	} else {
 		found := m.column(t, c.Column)
 		if found == nil {
-			return "", false
+			return "", nil, false
 		}
-		text = quote(found.phys)
+		text, uses = quote(found.phys), []string{found.phys}
 	}
 	if c.Collate != "" {
 		text += " COLLATE " + quote(c.Collate)
@@ -267,7 +268,7 @@ func (m *model) member(t *table, c change.IndexColumn) (string, bool) {
 	words := []string{strings.ToUpper(c.Sort), strings.ToUpper(c.Nulls)}
 	if !slices.Contains([]string{"", "ASC", "DESC"}, words[0]) || !slices.Contains([]string{"", "FIRST", "LAST"}, words[1]) {
 		m.refuse(t.name, "sort is ASC or DESC, nulls is FIRST or LAST.", "an index can not be sorted by %q %q", c.Sort, c.Nulls)
-		return "", false
+		return "", nil, false
 	}
 	if words[0] != "" {
 		text += " " + words[0]
@@ -275,7 +276,7 @@ func (m *model) member(t *table, c change.IndexColumn) (string, bool) {
 	if words[1] != "" {
 		text += " NULLS " + words[1]
 	}
-	return text, true
+	return text, uses, true
 }
 
 func (m *model) dropIndex(o *change.DropIndex) {

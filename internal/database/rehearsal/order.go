@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -118,6 +120,7 @@ func (r *run) run(ctx context.Context) (verdict, err error) {
 	address, err := c.make(ctx)
 	defer func() {
 		if r.Keep && err == nil {
+			r.report.Copy.Kept = r.nameIn(address)
 			return
 		}
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropLimit)
@@ -136,6 +139,19 @@ func (r *run) run(ctx context.Context) (verdict, err error) {
 	}
 	r.report.Copy.Kind, r.report.Copy.Took = r.Copy, time.Since(begun)
 	return r.measure(ctx, address)
+}
+
+// nameIn is the name of the database that an address leads to, or of its file.
+func (r *run) nameIn(address string) string {
+	if r.dialect == sqltext.SQLite {
+		path, _ := file(address)
+		return path
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return "" // not reached: noon has made it
+	}
+	return strings.TrimPrefix(u.Path, "/")
 }
 
 // look reads what production has, and refuses masks of what it has not.

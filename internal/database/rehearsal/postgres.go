@@ -272,9 +272,11 @@ func (c *postgresCopy) settle(ctx context.Context) error {
 	if err := postgres.Disown(ctx, conn); err != nil {
 		return c.trouble("settle the copy", err)
 	}
-	if c.Copy != noon.CopyTemplate {
-		_, err = conn.Exec(ctx, "vacuum analyze")
+	text := "vacuum analyze"
+	if c.Copy == noon.CopyTemplate { // its files are those of production; how many rows they have may not be known
+		text = "analyze"
 	}
+	_, err = conn.Exec(ctx, text)
 	return c.trouble("settle the copy", err)
 }
 

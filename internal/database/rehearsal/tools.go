@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/noon-deploy/noon"
@@ -56,8 +57,16 @@ func (p program) command(ctx context.Context, says *tail) *exec.Cmd {
 	c := exec.CommandContext(ctx, p.path, p.args...)
 	c.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "LC_ALL=C.UTF-8"}, p.env...)
 	c.Stderr, c.WaitDelay = says, killAfter
-	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // with what it starts
+	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGINT) }
 	return c
+}
+
+// clearUp ends what a program that has ended was told to end with it and did not.
+func clearUp(c *exec.Cmd) {
+	if c.Process != nil {
+		_ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) // nobody is left, mostly
+	}
 }
 
 // pipe has one program read what another one writes. Both must end well.
@@ -124,6 +133,7 @@ func (r *run) filled(ctx context.Context, copyURL string) error {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
+		clearUp(c)
 		return context.Cause(ctx)
 	}
 	return &noon.Error{

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package atomicfile
+
+func (f dataFile) syncData() error { return f.Sync() }
