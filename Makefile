@@ -57,6 +57,7 @@ bench: ## benchmarks, among them the time of a rollback and noon's share of a de
 .PHONY: bench-data
 bench-data: servers ## schema changes under load, as ratios to what goes without noon (ROUNDS=3)
 	$(GO) test -run '^$$' -bench 'Backfill|Expand' -benchtime $(or $(ROUNDS),3)x -timeout 1h ./internal/database/postgres
+	$(GO) test -run '^$$' -bench 'Backfill|Expand' -benchtime 1x -count $(or $(ROUNDS),3) -timeout 1h ./internal/database/mariadb
 
 # Cases, peers and rounds may be chosen: CASE=get,post PEERS=noon,haproxy
 # ROUNDS=3 SECONDS=2 JSON=1 PROFILE=1 NOON_SRC=another/checkout

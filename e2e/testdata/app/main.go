@@ -97,6 +97,7 @@ func routes(is string) http.Handler {
 		}
 		fmt.Fprintf(w, "%d bytes", n)
 	})
+	mux.HandleFunc("POST /order", order)
 	mux.HandleFunc("GET /slow", func(w http.ResponseWriter, r *http.Request) {
 		wait, err := time.ParseDuration(r.FormValue("for"))
 		if err != nil {
