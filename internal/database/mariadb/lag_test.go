@@ -62,7 +62,7 @@ func TestPausesForReplicas(t *testing.T) {
 	until(t, replica.MariaDBURL("mysql"), "SELECT count(*) FROM mysql.user WHERE user = '"+s.app+"_noon' AND EXISTS (SELECT 1 FROM information_schema.tables WHERE table_schema = '"+s.app+"' AND table_name = 'users')", "1")
 	until(t, follower, "SELECT count(*) FROM users", "452")
 	p := s.plan(t, renewal)
-	e := s.open(t, mariadb.Config{Batch: 10, Workers: 2, MaxLag: 500 * time.Millisecond})
+	e := s.open(t, mariadb.Config{Batch: 10, Workers: 2, MaxLag: time.Nanosecond})
 	paused, ended := make(chan string, 1), make(chan error, 1)
 	stopped := false
 	go func() {
