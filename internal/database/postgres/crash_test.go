@@ -57,7 +57,7 @@ func child() int {
 // was killed: "" if it came to its end.
 func (s *shop) reachAndDie(t *testing.T, p postgres.Plan, phase postgres.Phase, point int) string {
 	t.Helper()
-	in, err := json.Marshal(errand{postgres.Config{URL: s.noon, App: s.app, Role: s.owner, Batch: 100}, postgres.Order{Plan: &p, Phase: phase, AcceptLoss: true}})
+	in, err := json.Marshal(errand{postgres.Config{URL: s.noon, App: s.app, Role: s.owner, Batch: 200}, postgres.Order{Plan: &p, Phase: phase, AcceptLoss: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func diesAt(t *testing.T, phase postgres.Phase, point int) (string, bool) {
 func (s *shop) reach2(t *testing.T, p postgres.Plan, phase postgres.Phase) {
 	t.Helper()
 	o := postgres.Order{Plan: &p, Version: p.To, Phase: phase, AcceptLoss: true}
-	e := s.open(t, postgres.Config{Wait: true, Batch: 100})
+	e := s.open(t, postgres.Config{Wait: true, Batch: 200})
 	defer s.watch.during(s.app, string(phase))()
 	if err := e.Reach(t.Context(), o, nil); err != nil {
 		t.Fatal(err)
@@ -246,7 +246,7 @@ func (s *shop) serverDies(t *testing.T, p postgres.Plan, phase postgres.Phase, p
 		s.server.Kill()
 		runtime.Goexit()
 	})
-	e := s.open(t, postgres.Config{Fault: points, Batch: 100, Wait: true})
+	e := s.open(t, postgres.Config{Fault: points, Batch: 200, Wait: true})
 	defer s.watch.during(s.app, string(phase))()
 	go func() {
 		err := errors.New("cut off")
