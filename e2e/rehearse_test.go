@@ -21,16 +21,7 @@ import (
 // change has worked on a copy, and one that has failed there is refused.
 func TestRehearse(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
-	m.serve()
-	m.configure(site)
-	path := filepath.Join(m.dir, "app.db")
-	if _, err := m.api.SetConfig(t.Context(), site, []api.ConfigChange{{Name: "DATABASE", Value: "sqlite:" + path + "?mode=rwc", Secret: true}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(filepath.Join(m.repo, "migrations"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	m, path := machineWithDatabase(t)
 	withStore := recipe{files: ", migrations/*", top: `
 stores:
   db: {kind: sqlite, coexistence: shared, url: DATABASE, migrations: migrations, compatible: true, rehearsal: {required: true, mask: {customers.name: "'x'"}}}`}
@@ -82,16 +73,7 @@ stores:
 // killed, says so and leaves nothing that the next one does not remove.
 func TestRehearsalEnds(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
-	m.serve()
-	m.configure(site)
-	path := filepath.Join(m.dir, "app.db")
-	if _, err := m.api.SetConfig(t.Context(), site, []api.ConfigChange{{Name: "DATABASE", Value: "sqlite:" + path + "?mode=rwc", Secret: true}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(filepath.Join(m.repo, "migrations"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	m, _ := machineWithDatabase(t)
 	begun := filepath.Join(m.dir, "begun")
 	slow := fmt.Sprintf(`echo $$ >%[1]s.part; mv %[1]s.part %[1]s; sleep 600 & wait`, begun)
 	m.write("migrations/0001_init.sql", "CREATE TABLE customers (id integer PRIMARY KEY, name text);\n")
@@ -145,6 +127,22 @@ stores:
 	if left, err := filepath.Glob(filepath.Join(m.dir, "noon_*")); err != nil || len(left) > 0 {
 		t.Errorf("copies are left: %q %v", left, err)
 	}
+}
+
+// machineWithDatabase is a machine whose app has a SQLite file and migrations.
+func machineWithDatabase(t *testing.T) (m *machine, path string) {
+	t.Helper()
+	m = newMachine(t)
+	m.serve()
+	m.configure(site)
+	path = filepath.Join(m.dir, "app.db")
+	if _, err := m.api.SetConfig(t.Context(), site, []api.ConfigChange{{Name: "DATABASE", Value: "sqlite:" + path + "?mode=rwc", Secret: true}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(m.repo, "migrations"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return m, path
 }
 
 // buildWithDatabase builds a release that has an address of a database.

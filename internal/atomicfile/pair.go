@@ -13,8 +13,7 @@ import (
 
 // A pair is a file with room for its content twice. A write replaces the older
 // copy, in blocks the file has already, so that it creates no file, changes no
-// directory and needs one sync of data: a fraction of what [Write] costs. A
-// copy is
+// directory and needs one sync of data, where [Write] needs two. A copy is
 //
 //	noon-copy 1 <sha256 of what follows the blank> <number, 20 digits> <length, 10 digits>\n<content>
 //
@@ -77,10 +76,9 @@ type Content struct {
 func WritePairs(all []Content, perm os.FileMode) []error {
 	errs := make([]error, len(all))
 	var wg sync.WaitGroup
-	for i, c := range all[1:] {
-		wg.Go(func() { errs[i+1] = WritePair(c.Path, c.Data, perm) })
+	for i, c := range all {
+		wg.Go(func() { errs[i] = WritePair(c.Path, c.Data, perm) })
 	}
-	errs[0] = WritePair(all[0].Path, all[0].Data, perm)
 	wg.Wait()
 	return errs
 }
@@ -141,18 +139,15 @@ func readPair(path string) ([]byte, error) {
 // newestOf finds the content among the copies, and which of both it is.
 func newestOf(data []byte) (newest copyOf, at int, err error) {
 	half := len(data) / 2
-	begun := false
+	if magic := []byte(copyMagic); !bytes.HasPrefix(data, magic) && !bytes.HasPrefix(data[half:], magic) {
+		return copyOf{}, 0, ErrNoPair
+	}
 	for i := range 2 {
-		part := data[i*half : (i+1)*half]
-		begun = begun || bytes.HasPrefix(part, []byte(copyMagic))
-		if c := decodeCopy(part); c.content != nil && c.number > newest.number {
+		if c := decodeCopy(data[i*half : (i+1)*half]); c.content != nil && c.number > newest.number {
 			newest, at = c, i
 		}
 	}
-	switch {
-	case !begun && !bytes.HasPrefix(data, []byte(copyMagic)):
-		return copyOf{}, 0, ErrNoPair
-	case newest.content == nil || len(data)%(2*block) != 0:
+	if newest.content == nil || len(data)%(2*block) != 0 {
 		return copyOf{}, 0, ErrDamaged
 	}
 	return newest, at, nil

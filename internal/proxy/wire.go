@@ -60,12 +60,13 @@ type wire struct {
 // between.
 func (w *wire) init(c, below net.Conn, s *slabs) {
 	w.Conn, w.slabs = c, s
-	if conn, ok := below.(syscall.Conn); ok {
+	if w.plain = c == below && w.sock.init(c, s); w.plain {
+		w.raw = w.sock.raw
+	} else if conn, ok := below.(syscall.Conn); ok {
 		if raw, err := conn.SyscallConn(); err == nil {
 			w.raw = raw
 		}
 	}
-	w.plain = c == below && w.sock.init(c, s)
 }
 
 // await returns the first bytes that come, in a buffer the caller gives back.
