@@ -24,8 +24,8 @@ func large(b *testing.B, rows int) *shop {
 	}
 	w := newWatch(context.WithoutCancel(b.Context()), server.MariaDBURL("mysql"))
 	b.Cleanup(func() {
-		w.close()
-		b.Log(w.report())
+		w.Close()
+		b.Log(w.Report())
 		if err := server.Close(); err != nil {
 			b.Error(err)
 		}

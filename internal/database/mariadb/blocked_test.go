@@ -1,27 +1,21 @@
 package mariadb_test
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
-	"fmt"
-	"maps"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/noon-deploy/noon/internal/database/dbtest"
 )
 
-const (
-	maxBlocked = 500 * time.Millisecond // of a statement, behind noon, at the default budget
-	glance     = 20 * time.Millisecond  // between two looks at who waits for the lock of a table
-	// rowGlances is how many of those pass between two looks at locks of rows: what
-	// the server tells of them is as old as the last look, if that was less than
-	// 100 ms ago.
-	rowGlances = 6
-)
+// rowGlances is how many looks at who waits for the lock of a table pass between
+// two looks at locks of rows: what the server tells of them is as old as the last
+// look, if that was less than 100 ms ago.
+const rowGlances = 6
 
 // watch looks again and again at who waits on a server, and knows how long
 // statements of apps have waited behind noon. Whoever waits for the lock of a
@@ -30,14 +24,8 @@ const (
 // comes twice as late as it should counts nothing: the machine is too busy then
 // to say who waits for what.
 type watch struct {
-	url    string
-	cancel context.CancelFunc
-	done   chan struct{}
-
-	mu    sync.Mutex
-	phase map[string]string                   // what an app's engine is about
-	worst map[string]map[string]time.Duration // by app and phase
-	looks int
+	*dbtest.Waits
+	url string
 }
 
 // visit is a session.
@@ -49,20 +37,10 @@ type visit struct {
 }
 
 func newWatch(ctx context.Context, url string) *watch {
-	ctx, cancel := context.WithCancel(ctx)
-	w := &watch{url: url, cancel: cancel, done: make(chan struct{}), phase: map[string]string{}, worst: map[string]map[string]time.Duration{}}
-	go func() {
-		defer close(w.done)
-		for ctx.Err() == nil {
-			if err := w.look(ctx); err != nil && ctx.Err() == nil { // tests kill servers
-				<-time.After(glance)
-			}
-		}
-	}()
+	w := &watch{Waits: dbtest.NewWaits(), url: url}
+	w.Watch(ctx, w.look)
 	return w
 }
-
-func (w *watch) close() { w.cancel(); <-w.done }
 
 // look looks until its connection ends.
 func (w *watch) look(ctx context.Context) error {
@@ -73,7 +51,7 @@ func (w *watch) look(ctx context.Context) error {
 	defer func() { _ = db.Close() }() // nothing was written
 	db.SetMaxOpenConns(1)
 	tables, rows := map[int64]time.Duration{}, map[int64]time.Duration{}
-	tick := time.NewTicker(glance)
+	tick := time.NewTicker(dbtest.Glance)
 	defer tick.Stop()
 	last := time.Now()
 	lastRows := last
@@ -83,14 +61,14 @@ func (w *watch) look(ctx context.Context) error {
 			return err
 		}
 		now := time.Now()
-		w.count(sessions, tables, behindTables(sessions), fair(now.Sub(last), glance))
+		dbtest.Look(w.Waits, tables, behindTables(sessions), fair(now.Sub(last), dbtest.Glance))
 		last = now
 		if n%rowGlances == 0 {
 			behind, err := behindRows(ctx, db, sessions)
 			if err != nil {
 				return err
 			}
-			w.count(sessions, rows, behind, fair(now.Sub(lastRows), rowGlances*glance))
+			dbtest.Look(w.Waits, rows, behind, fair(now.Sub(lastRows), rowGlances*dbtest.Glance))
 			lastRows = now
 		}
 		select {
@@ -137,15 +115,15 @@ func visits(ctx context.Context, db *sql.DB) (map[int64]visit, error) {
 
 // behindTables are sessions that wait for the lock of a table while noon defines
 // something in their app.
-func behindTables(sessions map[int64]visit) []int64 {
+func behindTables(sessions map[int64]visit) map[int64]string {
 	defining := map[string]bool{}
 	for _, v := range sessions {
 		defining[v.app] = defining[v.app] || v.defines
 	}
-	var list []int64
+	list := map[int64]string{}
 	for id, v := range sessions {
 		if v.waits && !v.noon && defining[v.app] {
-			list = append(list, id)
+			list[id] = v.app
 		}
 	}
 	return list
@@ -153,7 +131,7 @@ func behindTables(sessions map[int64]visit) []int64 {
 
 // behindRows are sessions that wait for a row which noon has locked, themselves
 // or by way of others.
-func behindRows(ctx context.Context, db *sql.DB, sessions map[int64]visit) ([]int64, error) {
+func behindRows(ctx context.Context, db *sql.DB, sessions map[int64]visit) (map[int64]string, error) {
 	rows, err := db.QueryContext(ctx, `SELECT r.trx_mysql_thread_id, b.trx_mysql_thread_id FROM information_schema.innodb_lock_waits w
 		JOIN information_schema.innodb_trx r ON r.trx_id = w.requesting_trx_id JOIN information_schema.innodb_trx b ON b.trx_id = w.blocking_trx_id`)
 	if err != nil {
@@ -168,10 +146,10 @@ func behindRows(ctx context.Context, db *sql.DB, sessions map[int64]visit) ([]in
 		}
 		blockers[waits] = append(blockers[waits], blocks)
 	}
-	var list []int64
+	list := map[int64]string{}
 	for id := range blockers {
 		if !sessions[id].noon && reaches(sessions, blockers, id, nil) {
-			list = append(list, id)
+			list[id] = sessions[id].app
 		}
 	}
 	return list, rows.Err()
@@ -182,81 +160,6 @@ func reaches(sessions map[int64]visit, blockers map[int64][]int64, id int64, see
 	return slices.ContainsFunc(blockers[id], func(b int64) bool {
 		return sessions[b].noon || !slices.Contains(seen, b) && reaches(sessions, blockers, b, append(seen, b))
 	})
-}
-
-// count adds the time since the last look to who waits behind noon now.
-func (w *watch) count(sessions map[int64]visit, waited map[int64]time.Duration, behind []int64, since time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.looks++
-	maps.DeleteFunc(waited, func(id int64, _ time.Duration) bool { return !slices.Contains(behind, id) })
-	for _, id := range behind {
-		waited[id] += since
-		app := sessions[id].app
-		if w.worst[app] == nil {
-			w.worst[app] = map[string]time.Duration{}
-		}
-		w.worst[app][w.phase[app]] = max(w.worst[app][w.phase[app]], waited[id])
-	}
-}
-
-// during says what an app's engine is about from now on, until the function it
-// returns is called.
-func (w *watch) during(app, phase string) func() {
-	set := func(phase string) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.phase[app] = phase
-	}
-	set(phase)
-	return func() { set("between") }
-}
-
-// check fails a test in which a statement waited too long behind noon.
-func (w *watch) check(tb testing.TB, app string) {
-	tb.Helper()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for phase, took := range w.worst[app] {
-		if took > maxBlocked {
-			tb.Errorf("a statement waited %s behind noon's locks in phase %q, at most %s are allowed", took, phase, maxBlocked)
-		}
-	}
-}
-
-// report tells the worst of all apps, by phase.
-func (w *watch) report() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	worst := map[string]time.Duration{}
-	for _, phases := range w.worst {
-		for phase, took := range phases {
-			worst[phase] = max(worst[phase], took)
-		}
-	}
-	lines := []string{fmt.Sprintf("waits behind noon's locks, the longest of each phase, in %d looks:", w.looks)}
-	for _, phase := range slices.Sorted(maps.Keys(worst)) {
-		lines = append(lines, fmt.Sprintf("  %-10s %s", cmp.Or(phase, "other"), worst[phase].Round(time.Millisecond)))
-	}
-	return strings.Join(lines, "\n")
-}
-
-// told prints the report where NOON_BLOCKED asks for it.
-func (w *watch) told() {
-	if os.Getenv("NOON_BLOCKED") != "" {
-		fmt.Fprintln(os.Stderr, w.report())
-	}
-}
-
-// glances waits until the watch has looked so many more times.
-func (w *watch) glances(t *testing.T, n int) {
-	t.Helper()
-	looks := func() int { w.mu.Lock(); defer w.mu.Unlock(); return w.looks }
-	for end, deadline := looks()+n, time.Now().Add(30*time.Second); looks() < end; <-time.After(glance) {
-		if time.Now().After(deadline) {
-			t.Fatal("the watch does not look")
-		}
-	}
 }
 
 // The measure can fail: who waits behind noon for a table or a row is seen, and
@@ -274,10 +177,8 @@ func TestWatchSees(t *testing.T) {
 				w := s.watch // two would each keep the other from seeing rows
 				holder := map[string]string{"noon": s.noon(), "root": s.root()}[who]
 				s.blocks(t, w, how.first, how.blocks, how.waits, holder)
-				w.mu.Lock()
-				defer w.mu.Unlock()
-				if got := w.worst[s.app][""] > 0; got != (who == "noon") {
-					t.Errorf("%s holds a lock: %v", who, w.worst[s.app])
+				if got := w.Worst(s.app, "") > 0; got != (who == "noon") {
+					t.Errorf("%s holds a lock, and a statement waited %s behind noon", who, w.Worst(s.app, ""))
 				}
 			})
 		}
@@ -309,9 +210,9 @@ func (s *shop) blocks(t *testing.T, w *watch, first, blocks, waits, holder strin
 			}
 		})
 		<-began
-		w.glances(t, rowGlances) // it has done it, or waits
+		w.Glances(t, rowGlances) // it has done it, or waits
 	}
-	w.glances(t, rowGlances+2)
+	w.Glances(t, rowGlances+2)
 	for _, conn := range conns[:2] {
 		all.Go(func() {
 			if _, err := conn.ExecContext(context.WithoutCancel(t.Context()), "ROLLBACK"); err != nil {

@@ -150,7 +150,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 func (s *shop) dies(t *testing.T, e errand) {
 	t.Helper()
 	died := 0
-	defer s.watch.during(s.app, cmp.Or(string(e.Order.Phase), "role"))()
+	defer s.watch.During(s.app, cmp.Or(string(e.Order.Phase), "role"))()
 	for point := 1; ; point++ {
 		name := s.send(t, e, point)
 		if name == "" {
@@ -182,7 +182,7 @@ func TestServerKilled(t *testing.T) {
 		}
 	})
 	w := newWatch(t.Context(), server.MariaDBURL("mysql"))
-	t.Cleanup(w.close)
+	t.Cleanup(w.Close)
 	s := newShopOn(t, server, w, crowded)
 	one := s.release(t, "r1", 0)
 	c := newCrowd(t)
@@ -210,7 +210,7 @@ func TestServerKilled(t *testing.T) {
 // stages.
 func (s *shop) survive(t *testing.T, o mariadb.Order, stages ...string) {
 	t.Helper()
-	defer s.watch.during(s.app, string(o.Phase))()
+	defer s.watch.During(s.app, string(o.Phase))()
 	for _, stage := range stages {
 		reached := make(chan struct{}, 1)
 		ended := make(chan error, 1)

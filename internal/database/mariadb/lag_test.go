@@ -54,7 +54,7 @@ func TestPausesForReplicas(t *testing.T) {
 	t.Parallel()
 	primary, replica := pair(t)
 	w := newWatch(t.Context(), primary.MariaDBURL("mysql"))
-	t.Cleanup(w.close)
+	t.Cleanup(w.Close)
 	s := newShopOn(t, primary, w, crowded)
 	s.run(t, primary.MariaDBURL("mysql"), "GRANT REPLICATION MASTER ADMIN ON *.* TO "+s.app+"_noon")
 	follower := strings.Replace(s.root(), fmt.Sprint(":", primary.Port(), "/"), fmt.Sprint(":", replica.Port(), "/"), 1)

@@ -36,8 +36,8 @@ func TestMain(m *testing.M) {
 	}
 	shared.server, shared.watch = server, newWatch(context.Background(), server.MariaDBURL("mysql"))
 	code := m.Run()
-	shared.watch.close()
-	shared.watch.told()
+	shared.watch.Close()
+	shared.watch.Told()
 	if err := server.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
@@ -81,7 +81,7 @@ func newShopOn(tb testing.TB, server *dbtest.Server, w *watch, tables string) *s
 		s.app, password, strings.ReplaceAll(s.app, "_", `\_`), releases))
 	s.run(tb, s.old(), tables)
 	s.engine = s.open(tb, mariadb.Config{})
-	tb.Cleanup(func() { w.check(tb, s.app) })
+	tb.Cleanup(func() { w.Check(tb, s.app) })
 	return s
 }
 
@@ -217,7 +217,7 @@ func (s *shop) plan(tb testing.TB, yaml string) mariadb.Plan {
 
 func (s *shop) reach(tb testing.TB, p mariadb.Plan, phase mariadb.Phase) {
 	tb.Helper()
-	defer s.watch.during(s.app, string(phase))()
+	defer s.watch.During(s.app, string(phase))()
 	if err := s.engine.Reach(tb.Context(), mariadb.Order{Plan: &p, Version: p.To, Phase: phase}, nil); err != nil {
 		tb.Fatalf("%s: %v\nhint: %s", phase, err, noon.HintOf(err))
 	}

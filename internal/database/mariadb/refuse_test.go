@@ -153,7 +153,7 @@ func TestBlockedWhileOthersWork(t *testing.T) {
 		}
 	}
 	reader()
-	defer s.watch.during(s.app, "blocked")()
+	defer s.watch.During(s.app, "blocked")()
 	held := map[string]int{}
 	err = s.engine.Reach(t.Context(), mariadb.Order{Plan: &p, Phase: mariadb.Expanded}, func(p mariadb.Progress) {
 		if p.Stage == "fill users" && tx == nil {
@@ -275,7 +275,7 @@ func TestBinaryLog(t *testing.T) {
 	}
 	s.run(t, s.root(), "SET GLOBAL binlog_format = 'MIXED'")
 	w := newWatch(t.Context(), server.MariaDBURL("mysql"))
-	t.Cleanup(w.close)
+	t.Cleanup(w.Close)
 	s = newShopOn(t, server, w, people)
 	_, err = s.engine.Plan(t.Context(), read(t, renewal))
 	if noon.KindOf(err) != noon.Invalid || !strings.Contains(noon.HintOf(err), "SET GLOBAL log_bin_trust_function_creators = 1") {

@@ -1,23 +1,15 @@
 package postgres_test
 
 import (
-	"cmp"
 	"context"
-	"fmt"
-	"maps"
-	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-)
 
-const (
-	maxBlocked = 500 * time.Millisecond // of a statement, behind noon, at the default budget
-	glance     = 20 * time.Millisecond  // between two looks at the server
+	"github.com/noon-deploy/noon/internal/database/dbtest"
 )
 
 // watch looks again and again at who waits for whom on a server, and knows how
@@ -26,14 +18,8 @@ const (
 // where it was itself not let run it counts no more than one glance, so that a
 // machine that stands still blocks nobody.
 type watch struct {
-	url    string
-	cancel context.CancelFunc
-	done   chan struct{}
-
-	mu    sync.Mutex
-	phase map[string]string                   // what an app's engine is about
-	worst map[string]map[string]time.Duration // by app and phase
-	looks int
+	*dbtest.Waits
+	url string
 }
 
 // wait is a session that waits for a lock.
@@ -44,20 +30,10 @@ type wait struct {
 }
 
 func newWatch(ctx context.Context, url string) *watch {
-	ctx, cancel := context.WithCancel(ctx)
-	w := &watch{url: url, cancel: cancel, done: make(chan struct{}), phase: map[string]string{}, worst: map[string]map[string]time.Duration{}}
-	go func() {
-		defer close(w.done)
-		for ctx.Err() == nil {
-			if err := w.look(ctx); err != nil && ctx.Err() == nil { // tests kill servers
-				<-time.After(glance)
-			}
-		}
-	}()
+	w := &watch{Waits: dbtest.NewWaits(), url: url}
+	w.Watch(ctx, w.look)
 	return w
 }
-
-func (w *watch) close() { w.cancel(); <-w.done }
 
 // look looks until its connection ends.
 func (w *watch) look(ctx context.Context) error {
@@ -67,7 +43,7 @@ func (w *watch) look(ctx context.Context) error {
 	}
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing depends on it
 	waited := map[int32]time.Duration{}
-	tick := time.NewTicker(glance)
+	tick := time.NewTicker(dbtest.Glance)
 	defer tick.Stop()
 	for last := time.Now(); ; {
 		sessions, err := waits(ctx, conn)
@@ -75,7 +51,7 @@ func (w *watch) look(ctx context.Context) error {
 			return err
 		}
 		now := time.Now()
-		w.count(sessions, waited, min(now.Sub(last), glance))
+		dbtest.Look(w.Waits, waited, waiting(sessions), min(now.Sub(last), dbtest.Glance))
 		last = now
 		select {
 		case <-ctx.Done():
@@ -103,24 +79,15 @@ from pg_stat_activity where wait_event_type = 'Lock' or application_name like 'n
 	return sessions, err
 }
 
-// count adds the time since the last look to who waits behind noon now.
-func (w *watch) count(sessions map[int32]wait, waited map[int32]time.Duration, since time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.looks++
-	maps.DeleteFunc(waited, func(pid int32, _ time.Duration) bool { return len(sessions[pid].blockers) == 0 })
+// waiting are the sessions of apps that wait behind noon, and its app.
+func waiting(sessions map[int32]wait) map[int32]string {
+	list := map[int32]string{}
 	for pid, s := range sessions {
-		app := behind(sessions, s, nil)
-		if s.app != "" || app == "" {
-			delete(waited, pid)
-			continue
+		if app := behind(sessions, s, nil); s.app == "" && app != "" {
+			list[pid] = app
 		}
-		waited[pid] += since
-		if w.worst[app] == nil {
-			w.worst[app] = map[string]time.Duration{}
-		}
-		w.worst[app][w.phase[app]] = max(w.worst[app][w.phase[app]], waited[pid])
 	}
+	return list
 }
 
 // behind is the app whose engine a session waits for, itself or by way of
@@ -137,47 +104,6 @@ func behind(sessions map[int32]wait, s wait, seen []int32) string {
 		}
 	}
 	return ""
-}
-
-// during says what an app's engine is about from now on, until the function it
-// returns is called.
-func (w *watch) during(app, phase string) func() {
-	set := func(phase string) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.phase[app] = phase
-	}
-	set(phase)
-	return func() { set("between") }
-}
-
-// check fails a test in which a statement waited too long behind noon.
-func (w *watch) check(tb testing.TB, app string) {
-	tb.Helper()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for phase, took := range w.worst[app] {
-		if took > maxBlocked {
-			tb.Errorf("a statement waited %s behind noon's locks in phase %q, at most %s are allowed", took, phase, maxBlocked)
-		}
-	}
-}
-
-// report tells the worst of all apps, by phase.
-func (w *watch) report() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	worst := map[string]time.Duration{}
-	for _, phases := range w.worst {
-		for phase, took := range phases {
-			worst[phase] = max(worst[phase], took)
-		}
-	}
-	lines := []string{fmt.Sprintf("waits behind noon's locks, the longest of each phase, in %d looks:", w.looks)}
-	for _, phase := range slices.Sorted(maps.Keys(worst)) {
-		lines = append(lines, fmt.Sprintf("  %-10s %s", cmp.Or(phase, "other"), worst[phase].Round(time.Millisecond)))
-	}
-	return strings.Join(lines, "\n")
 }
 
 // The measure can fail: a session with noon's name that holds a lock is seen,
@@ -198,7 +124,7 @@ func TestWatchSees(t *testing.T) {
 			s.until(t, "select count(*) >= 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")
 		}
 		s.until(t, "select count(*) = 2 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")
-		w.glances(t, 5)
+		w.Glances(t, 5)
 		if _, err := conn.Exec(t.Context(), "commit"); err != nil {
 			t.Error(err)
 		}
@@ -207,27 +133,9 @@ func TestWatchSees(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		w.close()
-		if got := w.worst["watched"][""] > 0; got != (holder == "noon watched") {
-			t.Errorf("%s holds a lock: %v", holder, w.worst)
+		w.Close()
+		if got := w.Worst("watched", "") > 0; got != (holder == "noon watched") {
+			t.Errorf("%s holds a lock:\n%s", holder, w.Report())
 		}
-	}
-}
-
-// glances waits until the watch has looked so many more times.
-func (w *watch) glances(t *testing.T, n int) {
-	t.Helper()
-	looks := func() int { w.mu.Lock(); defer w.mu.Unlock(); return w.looks }
-	for end, deadline := looks()+n, time.Now().Add(30*time.Second); looks() < end; <-time.After(glance) {
-		if time.Now().After(deadline) {
-			t.Fatal("the watch does not look")
-		}
-	}
-}
-
-// told prints the report where NOON_BLOCKED asks for it.
-func (w *watch) told() {
-	if os.Getenv("NOON_BLOCKED") != "" {
-		fmt.Fprintln(os.Stderr, w.report())
 	}
 }

@@ -78,7 +78,7 @@ func (p *pooled) expand(t *testing.T) postgres.Plan {
 // pooler keeps connections of its release, it is refused and nothing is changed.
 func (p *pooled) leave(t *testing.T, plan postgres.Plan, phase postgres.Phase) {
 	t.Helper()
-	defer p.watch.during(p.app, string(phase))()
+	defer p.watch.During(p.app, string(phase))()
 	reach := func() error {
 		return p.engine.Reach(t.Context(), postgres.Order{Plan: &plan, Phase: phase, AcceptLoss: true}, nil)
 	}

@@ -64,7 +64,7 @@ func (s *shop) reachAndDie(t *testing.T, p postgres.Plan, phase postgres.Phase, 
 	log := filepath.Join(t.TempDir(), "died")
 	cmd := exec.CommandContext(t.Context(), os.Args[0], childArg)
 	cmd.Stdin = bytes.NewReader(in)
-	defer s.watch.during(s.app, string(phase))()
+	defer s.watch.During(s.app, string(phase))()
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=*:%d", fault.Env, point), fault.EnvLog+"="+log)
@@ -161,7 +161,7 @@ func (s *shop) reach2(t *testing.T, p postgres.Plan, phase postgres.Phase) {
 	t.Helper()
 	o := postgres.Order{Plan: &p, Version: p.To, Phase: phase, AcceptLoss: true}
 	e := s.open(t, postgres.Config{Wait: true, Batch: 200})
-	defer s.watch.during(s.app, string(phase))()
+	defer s.watch.During(s.app, string(phase))()
 	if err := e.Reach(t.Context(), o, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func TestServerKilledAtEveryPoint(t *testing.T) {
 		}
 	})
 	w := newWatch(t.Context(), server.PostgresURL("postgres"))
-	t.Cleanup(func() { w.close(); t.Log(w.report()) })
+	t.Cleanup(func() { w.Close(); t.Log(w.Report()) })
 	s := newShopOn(t, server, w, small)
 	p := s.firstPlan(t, smallChange)
 	one := s.release(t, "r1", 0)
@@ -247,7 +247,7 @@ func (s *shop) serverDies(t *testing.T, p postgres.Plan, phase postgres.Phase, p
 		runtime.Goexit()
 	})
 	e := s.open(t, postgres.Config{Fault: points, Batch: 200, Wait: true})
-	defer s.watch.during(s.app, string(phase))()
+	defer s.watch.During(s.app, string(phase))()
 	go func() {
 		err := errors.New("cut off")
 		defer func() { ended <- err }()

@@ -223,7 +223,7 @@ func noFailedWrites(t *testing.T, yaml string, end postgres.Phase) {
 	if end == postgres.Withdrawn {
 		c.old(3)
 		c.enough(t, 20)
-		defer s.watch.during(s.app, string(end))()
+		defer s.watch.During(s.app, string(end))()
 		if err := s.engine.Reach(t.Context(), postgres.Order{Plan: &p, Phase: end, AcceptLoss: true}, nil); err != nil {
 			t.Fatal(err)
 		}

@@ -49,8 +49,8 @@ func TestMain(m *testing.M) {
 	shared.plans = map[string][]byte{}
 	shared.server, shared.watch = server, newWatch(context.Background(), server.PostgresURL("postgres"))
 	code := m.Run()
-	shared.watch.close()
-	shared.watch.told()
+	shared.watch.Close()
+	shared.watch.Told()
 	if err := server.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
@@ -90,7 +90,7 @@ func newShopOn(tb testing.TB, server *dbtest.Server, w *watch, tables string) *s
 	tb.Helper()
 	name := fmt.Sprintf("shop%04d", shared.n.Add(1))
 	s := &shop{server: server, app: name, owner: name, tables: tables, watch: w}
-	tb.Cleanup(func() { w.check(tb, s.app) })
+	tb.Cleanup(func() { w.Check(tb, s.app) })
 	root, err := server.PostgresDatabase(tb.Context(), s.app)
 	if err != nil {
 		tb.Fatal(err)
@@ -228,7 +228,7 @@ func (s *shop) firstPlan(tb testing.TB, yaml string) postgres.Plan {
 
 func (s *shop) reach(tb testing.TB, p postgres.Plan, phase postgres.Phase) {
 	tb.Helper()
-	defer s.watch.during(s.app, string(phase))()
+	defer s.watch.During(s.app, string(phase))()
 	if err := s.engine.Reach(tb.Context(), postgres.Order{Plan: &p, Phase: phase}, nil); err != nil {
 		tb.Fatal(err)
 	}

@@ -202,8 +202,8 @@ func play(t *testing.T, s *shop, seed uint64) {
 	}
 	c.conns = c.connect(s, e, app, schema)
 	steps := 0
-	defer s.watch.check(t, app)
-	defer s.watch.during(app, string(postgres.Expanded))()
+	defer s.watch.Check(t, app)
+	defer s.watch.During(app, string(postgres.Expanded))()
 	err = e.Reach(t.Context(), postgres.Order{Plan: &p, Phase: postgres.Expanded}, func(postgres.Progress) {
 		if steps++; steps > 1 { // the first is told before there is a new version
 			c.write(3)
@@ -221,7 +221,7 @@ func play(t *testing.T, s *shop, seed uint64) {
 	if err := c.conns[1-stays].Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.watch.during(app, string(end))
+	s.watch.During(app, string(end))
 	if err := e.Reach(t.Context(), postgres.Order{Version: 1, Phase: end, AcceptLoss: true, Unchecked: true}, nil); err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}

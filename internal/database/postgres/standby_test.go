@@ -32,7 +32,7 @@ func replicated(t *testing.T) (*shop, *dbtest.Server) {
 	}
 	closing(t, standby)
 	w := newWatch(t.Context(), primary.PostgresURL("postgres"))
-	t.Cleanup(w.close)
+	t.Cleanup(w.Close)
 	return newShopOn(t, primary, w, small), standby
 }
 
