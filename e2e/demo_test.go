@@ -33,11 +33,11 @@ func TestDemo(t *testing.T) {
 	for name, args := range map[string][]string{"file": {"--seconds", "10"}, "database": {"--seconds", "1", "--postgres"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			m := newMachine(t)
 			if name == "database" {
 				_, address, _ := shopDatabase(t)
-				args = append(args, address)
+				args, m.binary = append(args, address), plainBinary
 			}
-			m := newMachine(t)
 			r := m.cliWith("", goEnvironment(t), append([]string{"demo", "--json"}, args...)...)
 			if r.code != 0 {
 				t.Fatalf("noon demo: %s", r)

@@ -16,7 +16,7 @@ import (
 // What the tests drive, built once by TestMain.
 var (
 	noonBinary  string // with the race detector if the tests have it
-	plainBinary string // without it, for tests that are about time
+	plainBinary string // without it, for tests that are about time or have PostgreSQL's grammar read, which takes a minute each time with it
 	appBinary   string
 )
 

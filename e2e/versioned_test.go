@@ -67,6 +67,7 @@ func openVersionedShop(t *testing.T) *versionedShop {
 	t.Helper()
 	server, address, owner := shopDatabase(t)
 	s := &versionedShop{machine: newMachine(t), t: t, server: server, owner: owner, site: noon.Site{App: "shop", Environment: "production"}, ended: make(chan error, 1)}
+	s.binary = plainBinary
 	s.serve()
 	s.configure(address)
 	env := goEnvironment(t)
