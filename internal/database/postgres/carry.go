@@ -23,6 +23,9 @@ func (m *model) carry(t *table, g *group, old, now *column, but map[string]bool)
 	}
 	renamed[old.was.Name] = now.phys
 	for _, k := range t.was.Constraints {
+		if k.Kind == "primary key" || k.Kind == "foreign key" {
+			continue // may have more columns that change
+		}
 		if slices.Contains(k.Columns, old.was.Name) && !but[k.Name] && m.survives(t, k.Columns, old, "constraint "+k.Name) {
 			m.carryConstraint(t, g, k, renamed)
 		}
@@ -32,11 +35,15 @@ func (m *model) carry(t *table, g *group, old, now *column, but map[string]bool)
 			m.carryIndex(t, i, renamed)
 		}
 	}
-	for _, s := range t.was.Sequences {
-		if s.Column == old.was.Name {
-			t.final = append(t.final, fmt.Sprintf("alter sequence %s owned by %s.%s", qualified(s.Schema, s.Name.Name), qualified(m.Schema, t.phys), quote(now.name)))
-		}
+}
+
+// replace remembers which column takes the place of which.
+func (m *model) replace(t *table, old, now *column) {
+	if t.replaced == nil {
+		t.replaced = map[string]*column{}
 	}
+	now.at, t.replaced[old.was.Name] = m.at, now
+	m.draws(t, old, now)
 }
 
 // survives reports whether all columns but the one that is replaced stay as
@@ -66,11 +73,6 @@ func (m *model) carryConstraint(t *table, g *group, k pgcatalog.Constraint, rena
 		if i := t.was.Index(k.Index); i != nil {
 			m.carryIndex(t, *i, renamed)
 		}
-	case "foreign key":
-		_, tail, _ := strings.Cut(k.Definition, ") REFERENCES ")
-		tail = strings.TrimSuffix(tail, " NOT VALID")
-		definition := fmt.Sprintf("FOREIGN KEY (%s) REFERENCES %s", quoteAll(mapped(k.Columns, renamed)), tail)
-		t.keys = append(t.keys, &foreignKey{name: k.Name, temporary: fit("_noon_" + k.Name), definition: definition, references: k.References.Name})
 	}
 }
 
@@ -89,8 +91,14 @@ func (m *model) carryIndex(t *table, i pgcatalog.Index, renamed map[string]strin
 		return
 	}
 	kind := ""
-	if i.Constraint != "" {
+	switch {
+	case i.Primary:
+		kind = "PRIMARY KEY"
+	case i.Constraint != "":
 		kind = "UNIQUE"
+	}
+	if i.ReplicaID {
+		t.final = append(t.final, fmt.Sprintf("alter table %s replica identity using index %s", qualified(m.Schema, t.phys), quote(i.Name)))
 	}
 	t.indexes = append(t.indexes, &index{name: i.Name, temporary: fit("_noon_" + i.Name), definition: definition, columns: mapped(i.Columns, renamed), unique: i.Unique, constraint: kind, replaces: true})
 }

@@ -178,8 +178,12 @@ func (m *model) after() []Stage {
 		list = append(list, m.demands(t, "_noon_x", func(d *demand) string {
 			return fmt.Sprintf("(%s) or (%s & %d) <> 0", d.check, quote(pending), d.group.bit)
 		})...)
+	}
+	for _, t := range m.tables { // when what they reference has its index
 		for _, k := range t.keys {
-			list = append(list, m.refer(t, k)...)
+			if t.was != nil && !t.dropped {
+				list = append(list, m.refer(t, k)...)
+			}
 		}
 	}
 	return list
@@ -268,7 +272,7 @@ func (m *model) probe() []string {
 			continue
 		}
 		name := qualified(schema, t.phys)
-		list = append(list, fmt.Sprintf("create table %s (like %s including defaults including generated including identity)", name, qualified(m.Schema, t.phys)))
+		list = append(list, fmt.Sprintf("create table %s (like %s including defaults including generated)", name, qualified(m.Schema, t.phys)))
 		list = append(list, m.grow(t, name)...)
 		list = append(list, t.tries(name)...)
 		for n, d := range t.checks {
@@ -279,9 +283,12 @@ func (m *model) probe() []string {
 				list = append(list, fmt.Sprintf("alter table %s alter column %s set default %s", name, quote(c.phys), *c.def))
 			}
 		}
-		for n, i := range t.indexes {
-			list = append(list, fmt.Sprintf("create index _noon_probe%d on %s %s", n, name, i.definition))
+		for _, i := range t.indexes {
+			list = append(list, fmt.Sprintf("create index on %s %s", name, i.definition))
 		}
+	}
+	for _, t := range m.tables {
+		list = append(list, t.pairs...)
 	}
 	return append(list, m.moveTries(schema)...)
 }

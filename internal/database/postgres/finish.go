@@ -22,6 +22,7 @@ func (m *model) finish() {
 			"the new release finds views: COPY, TRUNCATE, MERGE, ON CONFLICT ON CONSTRAINT, foreign keys and pg_get_serial_sequence need a table")
 	}
 	m.typed()
+	m.keyed()
 	for _, t := range m.tables {
 		for _, g := range t.groups {
 			if v := g.move; v != nil && (v.from.dropped || v.to.dropped) {

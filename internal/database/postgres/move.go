@@ -28,7 +28,7 @@ func (m *model) moveColumn(o *change.MoveColumn) {
 		return
 	}
 	c := m.column(from, o.From.Column)
-	if c == nil || !m.replaceable(from, c) || !m.movable(from, to, c) || !m.free(to, o.To.Column) {
+	if c == nil || !m.replaceable(from, c, false) || !m.movable(from, to, c) || !m.free(to, o.To.Column) {
 		return
 	}
 	v := &move{m: m, number: m.moves, from: from, to: to, source: c.was, made: to.was == nil}
