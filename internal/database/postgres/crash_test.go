@@ -177,16 +177,16 @@ func (s *shop) empty(t *testing.T) {
 }
 
 // settled makes sure of the same while a version's schema is there.
-func (s *shop) settled(t *testing.T) {
-	t.Helper()
-	got := ask(t, s.root, `select 'column ' || attname from pg_attribute a join pg_class c on c.oid = a.attrelid where attname like '\_noon%' and not attisdropped and c.relkind = 'r'
+func (s *shop) settled(tb testing.TB) {
+	tb.Helper()
+	got := ask(tb, s.root, `select 'column ' || attname from pg_attribute a join pg_class c on c.oid = a.attrelid where attname like '\_noon%' and not attisdropped and c.relkind = 'r'
 union all select 'trigger ' || tgname from pg_trigger where tgname like '~noon%'
 union all select 'function ' || proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = 'noon'
 union all select 'constraint ' || conname from pg_constraint where conname like '\_noon%'
 union all select 'index ' || relname from pg_class where relname like '\_noon%'
 union all select 'version ' || version from noon.version where state <> 'contracted'`)
 	if got != "" {
-		t.Errorf("left behind:\n%s", got)
+		tb.Errorf("left behind:\n%s", got)
 	}
 }
 

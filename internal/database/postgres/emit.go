@@ -179,7 +179,14 @@ func (m *model) after() []Stage {
 			return fmt.Sprintf("(%s) or (%s & %d) <> 0", d.check, quote(pending), d.group.bit)
 		})...)
 	}
-	for _, t := range m.tables { // when what they reference has its index
+	return append(list, m.references()...)
+}
+
+// references are the foreign keys of all tables, which come when what they
+// reference has its index.
+func (m *model) references() []Stage {
+	var list []Stage
+	for _, t := range m.tables {
 		for _, k := range t.keys {
 			if t.was != nil && !t.dropped {
 				list = append(list, m.refer(t, k)...)

@@ -188,7 +188,7 @@ func (c *clerks) enter(url string, n int) func() {
 			rng := rand.New(rand.NewPCG(uint64(i), 3))
 			var mine []int64
 			for ctx.Err() == nil && c.failed.Load() == 0 {
-				mine = c.act(conn, rng, mine)
+				mine = c.act(context.WithoutCancel(ctx), conn, rng, mine)
 				<-time.After(time.Duration(rng.IntN(8)) * time.Millisecond)
 			}
 		})
@@ -196,8 +196,7 @@ func (c *clerks) enter(url string, n int) func() {
 	return func() { cancel(); all.Wait() }
 }
 
-func (c *clerks) act(conn *pgx.Conn, rng *rand.Rand, mine []int64) []int64 {
-	ctx := context.WithoutCancel(c.t.Context())
+func (c *clerks) act(ctx context.Context, conn *pgx.Conn, rng *rand.Rand, mine []int64) []int64 {
 	var user, order int64
 	kind := rng.IntN(4)
 	var err error
@@ -294,14 +293,14 @@ func TestKeysKilledAtEveryPoint(t *testing.T) {
 	}
 }
 
-// dieOn lets process after process die on the way to a phase, each one point
+// dieOn lets process after process die on the way to a phase, each
 // further than the one before it, from where that was cut off.
 func (s *shop) dieOn(t *testing.T, p postgres.Plan, phase postgres.Phase) {
 	t.Helper()
-	for point := 1; ; point++ {
+	for point, n := 1, 1; ; point, n = point+1+point/8, n+1 {
 		name := s.reachAndDie(t, p, phase, point)
 		if name == "" {
-			t.Logf("%s after %d processes", phase, point)
+			t.Logf("%s after %d processes", phase, n)
 			return
 		}
 		t.Logf("died at %s", name)
