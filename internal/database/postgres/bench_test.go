@@ -145,6 +145,8 @@ insert into orders (user_id) select n from generate_series(1, %d) n`, rows))
 
 // writeFor writes 500 times a second while something happens, and returns how
 // long each statement took, sorted.
+//
+//nolint:unparam // how many rows there are is the benchmark's matter
 func writeFor(b *testing.B, url string, rows int64, what func(context.Context), limit time.Duration) []time.Duration {
 	b.Helper()
 	const writers = 10

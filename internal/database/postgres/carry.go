@@ -11,9 +11,9 @@ import (
 	"github.com/noon-deploy/noon/internal/database/sqlparse"
 )
 
-// carry makes what the old column had also for the column that takes its place:
-// NOT NULL, checks, indexes, unique constraints, foreign keys.
-func (m *model) carry(t *table, g *group, old, now *column, but map[string]bool) {
+// carry makes the checks that the old column had also for the column that takes
+// its place. Indexes and keys follow when all columns are known ([model.keyed]).
+func (m *model) carry(t *table, g *group, old, now *column) {
 	renamed := map[string]string{}
 	for _, c := range t.was.Columns {
 		renamed[c.Name] = c.Name
@@ -23,16 +23,8 @@ func (m *model) carry(t *table, g *group, old, now *column, but map[string]bool)
 	}
 	renamed[old.was.Name] = now.phys
 	for _, k := range t.was.Constraints {
-		if k.Kind == "primary key" || k.Kind == "foreign key" {
-			continue // may have more columns that change
-		}
-		if slices.Contains(k.Columns, old.was.Name) && !but[k.Name] && m.survives(t, k.Columns, old, "constraint "+k.Name) {
-			m.carryConstraint(t, g, k, renamed)
-		}
-	}
-	for _, i := range t.was.Indexes {
-		if slices.Contains(i.Columns, old.was.Name) && i.Constraint == "" && !but[i.Name] && m.survives(t, i.Columns, old, "index "+i.Name) {
-			m.carryIndex(t, i, renamed)
+		if k.Kind == "check" && slices.Contains(k.Columns, old.was.Name) && m.survives(t, k.Columns, old, "constraint "+k.Name) {
+			m.carryCheck(t, g, k, renamed)
 		}
 	}
 }
@@ -58,21 +50,10 @@ func (m *model) survives(t *table, columns []string, old *column, what string) b
 	return true
 }
 
-func (m *model) carryConstraint(t *table, g *group, k pgcatalog.Constraint, renamed map[string]string) {
-	switch k.Kind {
-	case "check":
-		text, uses, ok := m.bare(t, renamed, "the check "+k.Name, k.Expression)
-		if ok {
-			m.demand(t, g, &demand{name: k.Name, check: text, replace: true}, uses)
-		}
-	case "unique":
-		if k.Deferrable {
-			m.refuse(t.name+"."+k.Name, "Change it by sql.", "it is deferrable, which an index that is built beside writers can not be made into")
-			return
-		}
-		if i := t.was.Index(k.Index); i != nil {
-			m.carryIndex(t, *i, renamed)
-		}
+func (m *model) carryCheck(t *table, g *group, k pgcatalog.Constraint, renamed map[string]string) {
+	text, uses, ok := m.bare(t, renamed, "the check "+k.Name, k.Expression)
+	if ok {
+		m.demand(t, g, &demand{name: k.Name, check: text, replace: true}, uses)
 	}
 }
 

@@ -90,7 +90,7 @@ func (m *model) reshape(t *table, columns []string, up, down map[string]string) 
 	}
 	for i, c := range v.old {
 		m.replace(t, c, v.new[i])
-		m.carry(t, g, c, v.new[i], nil)
+		m.carry(t, g, c, v.new[i])
 		if c.was.NotNull {
 			m.notNull(t, g, v.new[i])
 		}

@@ -81,8 +81,12 @@ func (m *model) leave() []string {
 // not their names, so those of the new version stay as they are.
 func (m *model) settle(t *table, name string) []string {
 	var drops []string
-	for _, c := range t.gone {
-		drops = append(drops, "drop column "+quote(c.Name))
+	for _, generated := range []bool{true, false} { // first what uses others
+		for _, c := range t.gone {
+			if c.Generated == generated {
+				drops = append(drops, "drop column "+quote(c.Name))
+			}
+		}
 	}
 	if t.marks() {
 		drops = append(drops, "drop column "+quote(pending))

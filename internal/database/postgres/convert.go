@@ -58,6 +58,12 @@ func (m *model) convert(t *table, v conversion) *group {
 // downOf adds what the version before sees in an old column of a row that the
 // new one writes.
 func (m *model) downOf(t *table, g *group, c *column, sql string) bool {
+	if c.was.Generated {
+		if sql != "" {
+			m.refuse(t.name+"."+c.name, "Leave the down out.", "it is a generated column, which the server computes for both releases")
+		}
+		return sql == ""
+	}
 	if sql == "" {
 		if c.was.NotNull && c.was.Default == "" {
 			m.refuse(t.name+"."+c.name, "Say by down what the release before shall see.", "it has no default, may not be NULL, and there is no down: rows that the new release writes could not be stored")
@@ -99,8 +105,8 @@ func (m *model) replaceable(t *table, c *column, keeps bool) bool {
 			m.refuse(subject, "Put the index after it.", "index %s of this release was declared for the column that it replaces", i.name)
 		}
 	}
-	if c.was.Generated {
-		m.refuse(subject, "Drop and add it by sql.", "it is a generated column")
+	if c.was.Generated && keeps {
+		m.alterComputed(t, c.was, subject)
 	}
 	if !keeps {
 		m.known(t, c, subject)
@@ -135,6 +141,7 @@ func (m *model) held(t *table, c *column, subject string, keeps bool) {
 			continue
 		}
 		switch d.Kind {
+		case "generated column": // is looked at when all operations are known
 		case "statistics":
 			m.find(change.Warning, subject, "", "statistics %s go with it", d.Name)
 		case "publication":

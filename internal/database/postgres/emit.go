@@ -261,10 +261,13 @@ func (m *model) refer(t *table, k *foreignKey) []Stage {
 	}}
 }
 
+// probeSchema holds the copies of tables on which a plan is tried.
+const probeSchema = "noon_probe"
+
 // probe tries the parts of the plan that come from people on empty copies of
 // the tables: expressions, types, defaults, checks. It is rolled back.
 func (m *model) probe() []string {
-	const schema = "noon_probe"
+	const schema = probeSchema
 	list := []string{"create schema " + schema}
 	if len(m.typeSQL) > 0 {
 		list = append(list, m.typeProbe...)

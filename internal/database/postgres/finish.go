@@ -23,6 +23,7 @@ func (m *model) finish() {
 	}
 	m.typed()
 	m.keyed()
+	m.computed()
 	for _, t := range m.tables {
 		for _, g := range t.groups {
 			if v := g.move; v != nil && (v.from.dropped || v.to.dropped) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/noon-deploy/noon/internal/database/change"
 	"github.com/noon-deploy/noon/internal/database/pgcatalog"
 )
 
@@ -183,17 +184,39 @@ func (m *model) keyed() {
 		}
 		m.referenced(t)
 		m.newKeys(t)
+		for _, i := range t.was.Indexes {
+			m.carryIndexOf(t, i)
+		}
 		for _, k := range t.was.Constraints {
-			switch now, any, all := t.goes(k.Columns); {
-			case k.Kind == "primary key" && any && all && !t.dropped:
-				m.at = t.replacedAt(k.Columns)
-				m.carryPrimary(t, k, now)
-			case k.Kind == "foreign key":
+			if k.Kind == "foreign key" {
 				m.carryForeign(t, k)
 			}
 		}
 	}
 	m.at = ""
+}
+
+// carryIndexOf makes an index, and the constraint that has it, also for columns
+// that take the place of others.
+func (m *model) carryIndexOf(t *table, i pgcatalog.Index) {
+	now, any, all := t.goes(i.Columns)
+	m.at = t.replacedAt(i.Columns)
+	k := t.was.Constraint(i.Constraint)
+	switch {
+	case !any || t.dropped || k != nil && k.Kind == "exclude":
+	case !all && m.at != "":
+		m.find(change.Warning, t.name, "Declare it again for the new columns.", "index %s uses several columns that are replaced, and goes with them", i.Name)
+	case !all:
+	case k != nil && k.Deferrable:
+		m.refuse(t.name+"."+k.Name, "Change it by sql.", "it is deferrable, which an index that is built beside writers can not be made into")
+	default:
+		for _, c := range t.was.Columns {
+			if now[c.Name] == "" && !t.isGone(c.Name) {
+				now[c.Name] = c.Name
+			}
+		}
+		m.carryIndex(t, i, now)
+	}
 }
 
 func (t *table) replacedAt(columns []string) string {
@@ -247,21 +270,6 @@ func (m *model) newKeys(t *table) {
 				}
 			}
 		}
-	}
-}
-
-func (m *model) carryPrimary(t *table, k pgcatalog.Constraint, now map[string]string) {
-	i := t.was.Index(k.Index)
-	switch {
-	case k.Deferrable:
-		m.refuse(t.name+"."+k.Name, "Change it by sql.", "it is deferrable, which an index that is built beside writers can not be made into")
-	case i != nil:
-		for _, c := range t.was.Columns {
-			if now[c.Name] == "" {
-				now[c.Name] = c.Name
-			}
-		}
-		m.carryIndex(t, *i, now)
 	}
 }
 

@@ -55,6 +55,9 @@ func (m *model) moveColumn(o *change.MoveColumn) {
 // movable refuses tables whose rows are not in one place.
 func (m *model) movable(from, to *table, c *column) bool {
 	n := len(m.findings)
+	if c.was.Generated {
+		m.refuse(from.name+"."+c.name, "Move what it is computed from.", "it is a generated column")
+	}
 	if from == to {
 		m.refuse(from.name+"."+c.name, "Use rename_column.", "it is in that table already")
 	}

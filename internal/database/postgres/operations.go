@@ -125,7 +125,7 @@ func (m *model) retype(t *table, c *column, o *change.AlterColumn) (*column, *gr
 		return nil, nil
 	}
 	m.replace(t, c, now)
-	m.carry(t, g, c, now, nil)
+	m.carry(t, g, c, now)
 	if c.was.NotNull && (o.Nullable == nil || !*o.Nullable) {
 		m.notNull(t, g, now)
 	}
