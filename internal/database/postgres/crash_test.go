@@ -87,7 +87,8 @@ func (s *shop) reachAndDie(t *testing.T, p postgres.Plan, phase postgres.Phase, 
 // small is a plan with every kind of stage, over a table that takes several
 // batches.
 const small = `
-create table users (id bigint generated always as identity primary key, mail text not null, age text not null default '7', first text, last text, note text, own int not null default 0);
+create type rank as enum ('new', 'old');
+create table users (id bigint generated always as identity primary key, mail text not null, age text not null default '7', first text, last text, note text, own int not null default 0, rank rank not null default 'new');
 create index users_age on users (age);
 insert into users (mail, age, first, last) select 'u' || n, (n % 90)::text, 'f' || n, 'l' || n from generate_series(1, 450) n`
 
@@ -97,6 +98,7 @@ operations:
   - rename_column: {table: users, from: mail, to: email}
   - merge_columns: {table: users, from: [first, last], to: {name: name, type: text, nullable: true}, up: "first || ' ' || last", down: {first: "split_part(name, ' ', 1)", last: "split_part(name, ' ', 2)"}}
   - create_index: {table: users, name: users_email, columns: [email]}
+  - rename_enum_value: {type: rank, from: new, to: fresh}
 `
 
 // The process of the engine dies at every point of the way to each phase, while

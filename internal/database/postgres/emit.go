@@ -107,7 +107,13 @@ func (m *model) expand(views []View) Stage {
 	for _, t := range changed {
 		s.SQL = append(s.SQL, m.grow(t, qualified(m.Schema, t.phys))...)
 		for i := range t.groups {
-			s.SQL = append(s.SQL, m.triggers(t, i)...)
+			for _, sql := range m.triggers(t, i) {
+				if strings.HasPrefix(sql, "create or replace function ") { // which needs no lock
+					s.Before = append(s.Before, sql)
+				} else {
+					s.SQL = append(s.SQL, sql)
+				}
+			}
 		}
 		at := slices.IndexFunc(views, func(v View) bool { return v.Of == t.phys })
 		s.SQL = append(s.SQL, m.viewStatements(views[at])...)

@@ -225,9 +225,11 @@ func play(t *testing.T, s *shop, seed uint64) {
 	if r.IntN(3) == 0 {
 		end, stays = postgres.Withdrawn, 0
 	}
+	leaves := c.conns[1-stays].PgConn().PID()
 	if err := c.conns[1-stays].Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	s.until(t, fmt.Sprintf("select not exists (select from pg_stat_activity where pid = %d)", leaves)) // the server ends a session after its client
 	s.watch.During(app, string(end))
 	if err := e.Reach(t.Context(), postgres.Order{Version: 1, Phase: end, AcceptLoss: true, Unchecked: true}, nil); err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
