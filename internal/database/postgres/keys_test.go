@@ -140,7 +140,7 @@ create table late (id integer primary key deferrable)`)
 			"foreign key orders_user_id_fkey of public.orders references it, and orders.user_id does not change in this release", "Add to the release: alter_column: {table: orders, column: user_id, type: bigint",
 			"foreign key of_parts_user_id_fkey of partitioned table public.of_parts can not be made beside writers",
 		},
-		alter("parts", "id", "type: bigint"):                          {"the table is partitioned"},
+		alter("parts", "id", "type: bigint"):                          {"partitioned"},
 		alter("words", "word", "type: text"):                          {"there is no down", "Say by down"},
 		alter("late", "id", "type: bigint"):                           {"it is deferrable"},
 		alter("orders", "id", "type: text, down: id::integer"):        {"identity column, which can only become a wider integer"},

@@ -126,7 +126,8 @@ func (r *run) carryOut(ctx context.Context, tx pgx.Tx, list []string) error {
 		for !alone(list[from]) && to < len(list) && !alone(list[to]) {
 			to++
 		}
-		done, err := 0, error(nil)
+		var done int
+		var err error
 		if to > from+1 {
 			done, err = atOnce(ctx, tx, list[from:to])
 		} else {
