@@ -75,10 +75,8 @@ func (m *model) keyDown(t *table, c, now *column, down string) (string, bool) {
 		return fmt.Sprintf("(((%s & %d) # %d) - %d)::%s", quote(c.name), 2*sign-1, sign, sign, c.was.Type), true
 	case down != "" || !c.was.NotNull:
 		return down, true
-	case from > 0 && to > 0:
-		return quote(c.name) + "::" + c.was.Type, true
 	}
-	m.refuse(t.name+"."+c.name, "Say by down what the release before shall see.", "it is a key, and there is no down: rows that the new release writes would have another one in each release")
+	m.refuse(t.name+"."+c.name, fmt.Sprintf("Say by down what the release before shall see, such as %s::%s.", c.name, c.was.Type), "it is a key, and there is no down: rows that the new release writes would have another one in each release")
 	return "", false
 }
 
@@ -90,7 +88,7 @@ func plainCast(sql, name string) bool {
 	if inner, ok := strings.CutPrefix(strings.ToLower(text), "cast("); ok {
 		column, typ, cast = strings.Cut(strings.TrimSuffix(inner, ")"), " as ")
 	}
-	return text == "" || strings.EqualFold(strings.TrimSpace(column), name) && (!cast || width(typ) > 0)
+	return strings.EqualFold(strings.TrimSpace(column), name) && (!cast || width(typ) > 0)
 }
 
 // drawn reports whether rows get a column's value from the table itself while

@@ -33,7 +33,7 @@ insert into people (boss) select nullif(n / 2, 0) from generate_series(1, 100) n
 const keyedChange = `operations:
   - alter_column: {table: users, column: id, type: bigint, up: id, down: id::integer}
   - alter_column: {table: orders, column: user_id, type: bigint, down: CAST(user_id AS integer)}
-  - alter_column: {table: orders, column: id, type: bigint}
+  - alter_column: {table: orders, column: id, type: bigint, down: '"id"'}
   - alter_column: {table: items, column: order_id, type: bigint, down: order_id}
   - alter_column: {table: people, column: id, type: bigint, down: id}
   - alter_column: {table: people, column: boss, type: bigint, down: boss}
@@ -133,6 +133,9 @@ create table of_parts (user_id integer references users, id integer) partition b
 create table words (word varchar(20) primary key);
 create table late (id integer primary key deferrable)`)
 	alter := func(table, column, rest string) string {
+		if column != "word" && !strings.Contains(rest, "down:") {
+			rest += ", down: " + column
+		}
 		return fmt.Sprintf("{alter_column: {table: %s, column: %s, %s}}", table, column, rest)
 	}
 	for change, reasons := range map[string][]string{
@@ -141,7 +144,7 @@ create table late (id integer primary key deferrable)`)
 			"foreign key of_parts_user_id_fkey of partitioned table public.of_parts can not be made beside writers",
 		},
 		alter("parts", "id", "type: bigint"):                          {"partitioned"},
-		alter("words", "word", "type: text"):                          {"there is no down", "Say by down"},
+		alter("words", "word", "type: text"):                          {"there is no down", "such as word::character varying(20)"},
 		alter("late", "id", "type: bigint"):                           {"it is deferrable"},
 		alter("orders", "id", "type: text, down: id::integer"):        {"identity column, which can only become a wider integer"},
 		alter("people", "id", "type: bigint, nullable: true"):         {"it is part of the primary key"},
