@@ -105,9 +105,6 @@ func (m *model) replaceable(t *table, c *column, keeps bool) bool {
 			m.refuse(subject, "Put the index after it.", "index %s of this release was declared for the column that it replaces", i.name)
 		}
 	}
-	if c.was.Generated && keeps {
-		m.alterComputed(t, c.was, subject)
-	}
 	if !keeps {
 		m.known(t, c, subject)
 	}

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/noon-deploy/noon/internal/database/change"
-	"github.com/noon-deploy/noon/internal/database/pgcatalog"
 	"github.com/noon-deploy/noon/internal/database/sqlparse"
 )
 
@@ -30,6 +29,7 @@ func (m *model) computed() {
 				m.keepComputed(t, c)
 			}
 		}
+		m.goOn(t)
 	}
 	m.at = ""
 }
@@ -65,8 +65,8 @@ func (m *model) keepComputed(t *table, c *column) {
 		return
 	}
 	t.pairs = append(t.pairs, tries)
+	t.first = append(t.first, fmt.Sprintf("alter table %s alter column %s drop expression", qualified(m.Schema, t.phys), quote(c.phys)))
 	m.computes(t, c, value, t.sourcesOf(c))
-	m.find(change.Warning, t.name+"."+c.name, "", "it is computed by a trigger from the contraction on: the server can not make a column with values a generated one without writing the table anew")
 }
 
 // downs is how the value of an old column is made from new ones.
@@ -154,24 +154,78 @@ func (m *model) computes(t *table, c *column, value string, sources []string) {
 		needs = append(needs, fmt.Sprintf("new.%[1]s is null or new.%[1]s is not null", quote(name)))
 	}
 	table := qualified(m.Schema, t.phys)
-	t.first = append(t.first, fmt.Sprintf("alter table %s alter column %s drop expression", table, quote(c.phys)))
 	t.final = append(t.final,
 		fmt.Sprintf("create function %s() returns trigger language plpgsql as %s", function,
 			dollar(fmt.Sprintf("begin\n  new.%s := %s;\n  return new;\nend", quote(c.name), value))),
 		fmt.Sprintf("alter function %s() owner to %s", function, quote(m.Role)),
 		fmt.Sprintf("create trigger %s before insert or update on %s for each row when (%s) execute function %s()",
 			quote(fit(generatedLast+c.name)), table, strings.Join(needs, " or "), function))
+	m.find(change.Warning, t.name+"."+c.name, "", "it is computed by a trigger from the contraction on: the server can not make a column with values a generated one without writing the table anew")
 }
 
-// alterComputed refuses what can not be changed of a generated column.
-func (m *model) alterComputed(t *table, c *pgcatalog.Column, subject string) {
-	m.refuse(subject, fmt.Sprintf("Add a column with up instead, such as up: %s, let the release write it, and drop this one.", brief(c.Default)), "it is a generated column of %s, which the server can not give another type without writing the table anew", t.name)
-}
-
-// brief is an expression for people, cut where it is long.
-func brief(sql string) string {
-	if len(sql) > 60 {
-		return strings.ToValidUTF8(sql[:60], "") + "…"
+// recompute gives a generated column another form: a column that a trigger
+// makes from what the old one is computed from, for whoever writes the row.
+func (m *model) recompute(t *table, c *column, o *change.AlterColumn) (*column, *group) {
+	if o.Nullable != nil || o.Default != nil || o.Down != "" {
+		m.refuse(t.name+"."+c.name, "Leave the rest out.", "it is a generated column, of which only type, up and what is demanded of it can change")
+		return nil, nil
 	}
-	return sql
+	if m.isKey(t, c) {
+		m.refuse(t.name+"."+c.name, "Keep its type.", "it is a generated column by which rows are known")
+		return nil, nil
+	}
+	now := &column{name: c.name, typ: c.typ, collate: c.collate, was: c.was, comment: c.comment}
+	if o.Type != "" {
+		now.typ, now.collate = o.Type, ""
+	}
+	up := o.Up
+	if up == "" {
+		up = quote(c.name) + "::" + now.typ
+	}
+	names := map[string]string{}
+	for _, was := range t.was.Columns {
+		if !was.Generated {
+			names[was.Name] = was.Name
+		}
+	}
+	sql := fmt.Sprintf("(select (%s) from (select (%s)::%s as %s) as noon_was)", up, c.was.Default, c.was.Type, quote(c.name))
+	value, ok := m.expression(t, names, "up", sql)
+	if !ok {
+		return nil, nil
+	}
+	g := m.convert(t, conversion{old: []*column{c}, new: []*column{now}, keeps: true})
+	if g == nil {
+		return nil, nil
+	}
+	g.up, g.always = []assignment{{column: now.phys, value: value}}, true
+	m.group(t, g)
+	m.replace(t, c, now)
+	m.carry(t, g, c, now)
+	if c.was.NotNull {
+		m.notNull(t, g, now)
+	}
+	t.recomputed = append(t.recomputed, recomputed{now, value})
+	return now, g
+}
+
+// recomputed is a column that takes the place of a generated one.
+type recomputed struct {
+	column *column
+	value  expression
+}
+
+// goOn lets triggers compute columns that have taken the place of generated ones.
+func (m *model) goOn(t *table) {
+	for _, r := range t.recomputed {
+		var sources []string
+		for _, name := range r.value.uses {
+			if t.isGone(name) {
+				m.at = r.column.at
+				m.refuse(t.name+"."+r.column.name, "Change it in a release of its own.", "it is computed from %s, which changes in the same release", name)
+				return
+			}
+			sources = append(sources, t.called(name))
+		}
+		m.computes(t, r.column, r.value.as(t.called).over("new"), sources)
+	}
 }

@@ -68,9 +68,10 @@ func TestGeneratedColumnsRefused(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, priced)
 	for change, reason := range map[string]string{
-		"{drop_column: {table: pay, column: cents, down: \"'1'\"}}":                                            "generated column euros uses it",
-		"{alter_column: {table: pay, column: tax, type: text}}":                                                "generated column euros uses it",
-		"{alter_column: {table: pay, column: euros, type: integer, up: euros::integer}}":                       "it is a generated column of pay, which the server can not give another type",
+		"{drop_column: {table: pay, column: cents, down: \"'1'\"}}":                 "generated column euros uses it",
+		"{alter_column: {table: pay, column: tax, type: text}}":                     "generated column euros uses it",
+		"{alter_column: {table: pay, column: euros, type: integer, down: \"'1'\"}}": "of which only type, up and what is demanded of it can change",
+		"{alter_column: {table: pay, column: loud, type: integer, up: \"length(loud)\"}}, {alter_column: {table: pay, column: note, type: varchar(9), up: note, down: note}}": "it is computed from note, which changes in the same release",
 		"{drop_column: {table: pay, column: loud, down: \"'X'\"}}":                                             "which the server computes for both releases",
 		"{move_column: {from: {table: pay, column: loud, key: [id]}, to: {table: pay, column: l, key: [id]}}}": "it is a generated column",
 	} {
@@ -85,5 +86,41 @@ func TestGeneratedColumnsRefused(t *testing.T) {
 	s.empty(t)
 	if got := ask(t, s.url, "update pay set cents = '7' where id = 1 returning euros"); got != "7.1" {
 		t.Errorf("it is computed as %s", got)
+	}
+}
+
+// A generated column gets another type: a trigger computes it for both releases,
+// and goes on to.
+func TestGeneratedColumnGetsAnotherType(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, priced)
+	p := s.plan(t, `operations:
+  - alter_column: {table: pay, column: twice, type: text, up: "'t' || twice || coalesce(note, '')"}
+  - alter_column: {table: pay, column: euros, type: varchar(40), check: {name: short, constraint: length(euros) < 20}}
+  - rename_column: {table: pay, from: tax, to: vat}
+`)
+	one, two := s.release(t, "r1", 0), s.release(t, "r2", 1)
+	s.reach(t, p, postgres.Expanded)
+	s.run(t, one, "insert into pay (cents, tax, note) values ('401', 1, 'o'), (repeat('9', 30), 2, 'long'); update pay set tax = 20 where id = 2; update pay set note = 'z' where id = 3")
+	s.run(t, two, "insert into pay (cents, vat) values ('403', 3); update pay set vat = 50 where id = 5; update pay set twice = 'wrong', note = 'y' where id = 6")
+	if got := ask(t, one, "select id, tax, twice from pay where id in (2, 3, 5, 6, 301, 303) order by id"); got != "2|20|40\n3|3|6\n5|50|100\n6|6|12\n301|1|2\n303|3|6" {
+		t.Errorf("the old release reads\n%s", got)
+	}
+	const read, want = "select id, vat, twice, euros from pay where id in (2, 3, 5, 6, 301, 303) order by id", "2|20|t40n|2.20\n3|3|t6z|3.3\n5|50|t100n|5.50\n6|6|t12y|6.6\n301|1|t2o|401.1\n303|3|t6|403.3"
+	if got := ask(t, two, read); got != want {
+		t.Errorf("the new release reads\n%s", got)
+	}
+	if err := s.engine.Reach(t.Context(), postgres.Order{Plan: &p, Phase: postgres.Contracted, Version: 1}, nil); err == nil {
+		t.Error("it is contracted with a row that is too long")
+	}
+	s.run(t, one, "update pay set cents = '402' where id = 302")
+	s.reach(t, p, postgres.Contracted)
+	s.settled(t)
+	s.run(t, two, "update pay set vat = vat where id = 2; update pay set note = 'end' where id = 5; insert into pay (id, cents, vat, note) overriding system value values (400, '4', 4, 'x')")
+	if got := ask(t, two, "select id, twice, euros from pay where id in (2, 5, 302, 400) order by id"); got != "2|t40n|2.20\n5|t100end|5.50\n302|t4long|402.2\n400|t8x|4.4" {
+		t.Errorf("after the contraction\n%s", got)
+	}
+	if got := ask(t, s.root, "select indexdef from pg_indexes where indexname = 'pay_euros'"); got != "CREATE INDEX pay_euros ON public.pay USING btree (euros)" {
+		t.Errorf("the index is %s", got)
 	}
 }

@@ -213,7 +213,7 @@ func (c *clerks) act(ctx context.Context, conn *pgx.Conn, rng *rand.Rand, mine [
 	case kind == 2:
 		order = mine[rng.IntN(len(mine))]
 		user = 1 + rng.Int64N(300)
-		_, err = conn.Exec(ctx, "update orders set user_id = $2 where id = $1", order, user)
+		_, err = conn.Exec(ctx, "update orders set user_id = $2, note = concat(note, 'n') where id = $1", order, user)
 	default:
 		order, mine = mine[0], mine[1:]
 		_, err = conn.Exec(ctx, "delete from orders where id = $1", order)
@@ -234,6 +234,9 @@ func (c *clerks) compare(urls ...string) {
 	c.t.Helper()
 	for _, url := range urls {
 		seen := 0
+		if got := ask(c.t, url, "select count(*) from orders where label is distinct from 'x' || coalesce(note, '')"); got != "0" {
+			c.t.Errorf("%s labels are not what they are computed from", got)
+		}
 		if c.code {
 			if got := ask(c.t, url, "select count(*) from orders where code is distinct from 'o' || user_id"); got != "0" {
 				c.t.Errorf("%s codes are not what they are computed from", got)
@@ -271,12 +274,12 @@ func TestKeysKilledAtEveryPoint(t *testing.T) {
 	for _, end := range []postgres.Phase{postgres.Contracted, postgres.Withdrawn} {
 		t.Run(string(end), func(t *testing.T) {
 			t.Parallel()
-			tables := keyed
+			tables, change := keyed+"; alter table orders add column label text generated always as ('x' || coalesce(note, '')) stored", keyedChange+"  - alter_column: {table: orders, column: label, type: varchar(40)}\n"
 			if modern(t) {
 				tables += "; alter table orders add column code text generated always as ('o' || user_id) stored"
 			}
 			s := newShop(t, tables)
-			p := s.firstPlan(t, keyedChange)
+			p := s.firstPlan(t, change)
 			one, two := s.release(t, "r1", 0), s.release(t, "r2", 1)
 			c := &clerks{t: t, want: map[int64]int64{}, code: modern(t)}
 			old := c.enter(one, 2)

@@ -46,16 +46,17 @@ type table struct {
 	required []string   // those that a row needs
 	optional []string   // those that are NULL where nobody writes them
 
-	gone     []*pgcatalog.Column // columns that the contraction drops
-	indexes  []*index
-	keys     []*foreignKey
-	checks   []*demand
-	first    []string           // statements of the contraction, before columns go
-	final    []string           // the same, after columns have their names
-	replaced map[string]*column // by the name of the old column
-	released []string           // foreign keys that go before any columns do
-	pairs    []string           // tries whether both sides of foreign keys can be compared
-	comment  *change.Text
+	gone       []*pgcatalog.Column // columns that the contraction drops
+	indexes    []*index
+	keys       []*foreignKey
+	checks     []*demand
+	first      []string           // statements of the contraction, before columns go
+	final      []string           // the same, after columns have their names
+	replaced   map[string]*column // by the name of the old column
+	released   []string           // foreign keys that go before any columns do
+	recomputed []recomputed       // columns that were generated ones
+	pairs      []string           // tries whether both sides of foreign keys can be compared
+	comment    *change.Text
 }
 
 // column is a column of the new version.
@@ -86,6 +87,7 @@ type group struct {
 	demands []string
 	uses    []string // columns that demands without up use
 	move    *move    // of a column that goes to another table, and nothing else
+	always  bool     // up says what the column is, whoever writes the row
 }
 
 // assignment makes one physical column from others.

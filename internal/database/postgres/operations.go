@@ -79,7 +79,11 @@ func (m *model) alterColumn(o *change.AlterColumn) {
 	}
 	var g *group
 	relaxed := o.Nullable != nil && *o.Nullable && o.Down != ""
-	if o.Type != "" || o.Up != "" || relaxed {
+	if c.was != nil && c.was.Generated && !c.added {
+		if c, g = m.recompute(t, c, o); g == nil {
+			return
+		}
+	} else if o.Type != "" || o.Up != "" || relaxed {
 		if c, g = m.retype(t, c, o); g == nil {
 			return
 		}
