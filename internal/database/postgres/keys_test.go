@@ -154,7 +154,8 @@ create table late (id integer primary key deferrable)`)
 		alter("people", "boss", "type: bigint") + ", " + alter("people", "id", "type: bigint") + `, {create_table: {name: pets, columns: [{name: id, type: bigint, pk: true}, {name: owner, type: bigint, references: {name: pets_owner, table: people, column: id}}]}}`: {
 			"a new table can not reference people.id while this release makes another form of it",
 		},
-		`{add_column: {table: words, column: {name: owner, type: bigint, nullable: true, references: {name: words_owner, table: late, column: id}}}}, ` + alter("late", "id", "type: bigint"): {"Put it after the operation that changes the column"},
+		"{move_column: {from: {table: orders, column: note, key: [id]}, to: {table: people, column: note, key: [id]}}}, " + alter("people", "id", "type: bigint") + ", " + alter("people", "boss", "type: bigint"): {"it is moved by a key that gets another form in the same release"},
+		`{add_column: {table: words, column: {name: owner, type: bigint, nullable: true, references: {name: words_owner, table: late, column: id}}}}, ` + alter("late", "id", "type: bigint"):                      {"Put it after the operation that changes the column"},
 	} {
 		_, err := s.try(t, "operations: ["+change+"]")
 		for _, reason := range reasons {
