@@ -30,17 +30,15 @@ func goEnvironment(t *testing.T) []string {
 // lost, with either shop.
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	for name, args := range map[string]func(*testing.T) []string{
-		"file": func(*testing.T) []string { return []string{"--seconds", "10"} },
-		"database": func(t *testing.T) []string {
-			_, address, _ := shopDatabase(t)
-			return []string{"--seconds", "1", "--postgres", address}
-		},
-	} {
+	for name, args := range map[string][]string{"file": {"--seconds", "10"}, "database": {"--seconds", "1", "--postgres"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if name == "database" {
+				_, address, _ := shopDatabase(t)
+				args = append(args, address)
+			}
 			m := newMachine(t)
-			r := m.cliWith("", goEnvironment(t), append([]string{"demo", "--json"}, args(t)...)...)
+			r := m.cliWith("", goEnvironment(t), append([]string{"demo", "--json"}, args...)...)
 			if r.code != 0 {
 				t.Fatalf("noon demo: %s", r)
 			}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -46,7 +47,8 @@ func (v *versioning) inForce() int {
 }
 
 // pending are the files of the release that no complete version has, in order.
-// A file that was applied and is another one now is refused.
+// A file that was applied and is another one now is refused, and so is a release
+// that lacks one: the database has lost what it needs.
 func (v *versioning) pending() ([]string, error) {
 	applied := map[string]string{}
 	for _, version := range v.versions {
@@ -71,7 +73,27 @@ func (v *versioning) pending() ([]string, error) {
 			}
 		}
 	}
-	return list, nil
+	return list, v.knows(applied)
+}
+
+// knows refuses a release that lacks files which the database has been changed
+// by. The plan refuses it too, but for a database that noon's own ledger does
+// not remember.
+func (v *versioning) knows(applied map[string]string) error {
+	var unknown []string
+	for _, name := range slices.Sorted(maps.Keys(applied)) {
+		if _, ok := v.store.files[name]; !ok {
+			unknown = append(unknown, name)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	return &noon.Error{
+		Kind: noon.Conflict, Op: "change " + v.store.Name, Subject: v.store.release,
+		Err:  fmt.Errorf("the database has been changed by %s, and %s does not know of it", strings.Join(unknown, ", "), v.store.release),
+		Hint: "Nothing was changed. Deploy a release that brings all migrations which the database has, or give the environment another database.",
+	}
 }
 
 // expand has a version that is made of files served beside the one before, and
@@ -209,7 +231,12 @@ func (v *versioning) first(ctx context.Context, files []string) error {
 	return nil
 }
 
-func (v *versioning) admit(ctx context.Context) error { return v.admitTo(ctx, v.inForce()) }
+func (v *versioning) admit(ctx context.Context) error {
+	if _, err := v.pending(); err != nil {
+		return err
+	}
+	return v.admitTo(ctx, v.inForce())
+}
 
 // admitTo makes the release's role, and has it see a version.
 func (v *versioning) admitTo(ctx context.Context, number int) error {

@@ -155,8 +155,6 @@ func TestVersionedStore(t *testing.T) {
 	s.says(r3, "select count(*) from orders", "2")
 }
 
-// TestVersionedStoreWithAnOwnRole: noon connects as a role of its own, the
-// tables are the app's.
 // TestFirstDeploymentGoesOn: a first deployment that was killed in one of its
 // files brings all of them when it is gone on with.
 func TestFirstDeploymentGoesOn(t *testing.T) {
@@ -192,6 +190,8 @@ func TestFirstDeploymentGoesOn(t *testing.T) {
 	}
 }
 
+// TestVersionedStoreWithAnOwnRole: noon connects as a role of its own, the
+// tables are the app's.
 func TestVersionedStoreWithAnOwnRole(t *testing.T) {
 	t.Parallel()
 	s := newShopDB(t)
@@ -233,6 +233,15 @@ func TestVersionedStoreRefuses(t *testing.T) {
 	err = s.reach(noon.DataBoth, bad, r1)
 	if noon.KindOf(err) != noon.Invalid || !strings.Contains(err.Error(), "nothing") {
 		t.Errorf("a column that is not there: %v", err)
+	}
+	lacking := s.release(2)
+	lacking.files = map[string]string{"0002_more.yaml": `operations:
+- create_table: {name: more, columns: [{name: id, type: bigint, pk: true}]}`}
+	for _, phase := range []noon.DataPhase{noon.DataAdmitted, noon.DataBoth, noon.DataAlone} {
+		err = s.reach(phase, lacking, nil)
+		if noon.KindOf(err) != noon.Conflict || !strings.Contains(err.Error(), "changed by 0001_init.yaml, and r2 does not know of it") || noon.HintOf(err) == "" {
+			t.Errorf("%s for a release without a file that was applied: %v", phase, err)
+		}
 	}
 	s.says(r1, "select count(*) from orders", "0")
 }

@@ -124,14 +124,14 @@ func (d *demo) configure(ctx context.Context) error {
 	if d.opts.Database != "" {
 		secrets = append(secrets, [2]string{"DATABASE_URL", d.opts.Database})
 	}
-	told := "DATA_DIR"
+	told := []string{"DATA_DIR"}
 	for _, secret := range secrets {
 		if err := d.noon.must(ctx, secret[1], nil, "env", "set", "--secret", secret[0]); err != nil {
 			return err
 		}
-		told += ", " + secret[0]
+		told = append(told, secret[0])
 	}
-	d.say.line("env      %s are set", told)
+	d.say.line("env      %s are set", strings.Join(told, ", "))
 	return nil
 }
 
