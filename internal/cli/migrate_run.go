@@ -153,6 +153,8 @@ func (f *face) migrationProgress() func(migration.Progress) {
 	return func(p migration.Progress) {
 		line := ""
 		switch {
+		case p.Warning != "":
+			line = fmt.Sprintf("warning: %s\n", p.Warning)
 		case p.Waiting != "":
 			line = fmt.Sprintf("waiting %s\n", p.Waiting)
 		case p.Done:

@@ -110,6 +110,8 @@ func (m migrated) beyond(other migrated) bool {
 func sqlProgress(p migration.Progress) string {
 	text := fmt.Sprintf("%s %s, statement %d of %d", p.Migration, p.Kind, p.Statement, p.Statements)
 	switch {
+	case p.Warning != "":
+		text += ": " + p.Warning
 	case p.Waiting != "":
 		text += ", waits for " + p.Waiting
 	case p.Total > 0:

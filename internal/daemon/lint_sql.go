@@ -23,6 +23,10 @@ func (d *databases) lintSQL(ctx context.Context, m migrated, before *migrated) (
 	if err != nil {
 		return nil, err
 	}
+	blind, err := m.blind(ctx, left)
+	if err != nil {
+		return nil, err
+	}
 	left, own := before.ends(left)
 	if set.Dialect != sqltext.PostgreSQL {
 		return m.guess(set.Dialect, own, before == nil), nil
@@ -42,7 +46,24 @@ func (d *databases) lintSQL(ctx context.Context, m migrated, before *migrated) (
 		}
 		s.add(r.Section.File, m.files[r.Section.File], placed(r, p))
 	}
-	return d.judge(ctx, m, s)
+	found, err := d.judge(ctx, m, s)
+	return append(found, blind...), err
+}
+
+// blind warns of batches that would not wait for replicas.
+func (m migrated) blind(ctx context.Context, list []migration.Rest) ([]noon.Hazard, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	db, err := migration.Open(ctx, m.address, migration.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close() //nolint:errcheck // nothing was changed
+	advice, err := db.Blind(ctx, list)
+	if err != nil || advice == "" {
+		return nil, err
+	}
+	return []noon.Hazard{{Phase: noon.DataBoth, Gravity: noon.GravityWarning, Rule: "replica-lag", Text: migration.Unseen, Advice: advice}}, nil
 }
 
 // pending are the sections that a store has not run, in the order of the walk:

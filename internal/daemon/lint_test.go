@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/api"
@@ -210,6 +211,34 @@ func places(list []noon.Hazard) []string {
 		all = append(all, strings.TrimSpace(text+" "+h.Accepted))
 	}
 	return all
+}
+
+// A plan says that batches would not wait for replicas, which the store's user
+// may not see.
+func TestReplicasUnseenInThePlan(t *testing.T) {
+	t.Parallel()
+	s, ctx := newShopDB(t), t.Context()
+	s.d.grammar = grammar.NewChild(0, noonBinary(t), "grammar")
+	s.exec(s.owner, "create table t (id int primary key, a int)")
+	config, err := pgconn.ParseConfig(s.super)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.RuntimeParams["replication"] = "database" // as a replica is connected
+	conn, err := pgconn.ConnectConfig(ctx, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // the test has its answer
+	r1 := s.shared(1, map[string]string{"0001_a.sql": "-- noon: data over t.id in 10\nUPDATE t SET a = id WHERE id BETWEEN :low AND :high;\n"})
+	found, err := s.d.lintSQL(ctx, *r1, nil)
+	if err != nil || len(found) != 1 || found[0].Rule != "replica-lag" || found[0].Advice != "As a superuser: GRANT pg_monitor TO owner." {
+		t.Errorf("hazards %+v, %v", found, err)
+	}
+	s.exec(s.super, "grant pg_monitor to owner")
+	if found, err := s.d.lintSQL(ctx, *r1, nil); err != nil || len(found) != 0 {
+		t.Errorf("with the right to see them: %+v, %v", found, err)
+	}
 }
 
 // What expands is judged with the release before there, what contracts with

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -192,7 +193,7 @@ func (b *batcher) rest(ctx context.Context, r record) error {
 		return err
 	}
 	for {
-		lag, err := b.replicas(ctx)
+		lag, err := b.replicas(ctx, r)
 		if err != nil || lag <= b.opts.MaxLag {
 			return err
 		}
@@ -206,7 +207,7 @@ func (b *batcher) rest(ctx context.Context, r record) error {
 }
 
 // replicas is how far they are behind.
-func (b *batcher) replicas(ctx context.Context) (time.Duration, error) {
+func (b *batcher) replicas(ctx context.Context, r record) (time.Duration, error) {
 	if b.opts.Lag != nil {
 		lag, err := b.opts.Lag(ctx)
 		if err != nil {
@@ -214,11 +215,37 @@ func (b *batcher) replicas(ctx context.Context) (time.Duration, error) {
 		}
 		return lag, nil
 	}
-	lag, err := b.lag(ctx, b.conn)
+	lag, blind, err := b.lag(ctx, b.conn)
 	if err != nil {
 		return 0, fmt.Errorf("measure the lag of replicas: %w", err)
 	}
+	if blind != "" && !b.blind {
+		b.blind = true
+		b.opts.Log.WarnContext(ctx, "the lag of replicas can not be seen", "migration", b.migration.ID())
+		n := b.note(r)
+		n.Warning = Unseen + ". " + blind
+		b.see(n)
+	}
 	return lag, nil
+}
+
+// Unseen is what noon does without where it may not see replicas.
+const Unseen = "noon may not see how far replicas are behind, and does not wait for them"
+
+// Blind tells what would let noon see how far replicas are behind where it may
+// not; "" if it may, or there are none. Migrations that have no batches do not
+// wait for any.
+func (d *Database) Blind(ctx context.Context, list []Rest) (string, error) {
+	if d.opts.Lag != nil || !slices.ContainsFunc(list, func(r Rest) bool { return r.Section.Batch != nil }) {
+		return "", nil
+	}
+	conn, err := d.db.Conn(ctx)
+	if err != nil {
+		return "", d.trouble("look at the replicas of", d.name, err)
+	}
+	defer conn.Close() //nolint:errcheck // nothing was changed
+	_, blind, err := d.lag(ctx, conn)
+	return blind, d.trouble("look at the replicas of", d.name, err)
 }
 
 // batchable refuses a table whose changes can not be taken back with their

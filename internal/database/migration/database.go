@@ -148,8 +148,9 @@ type gauge interface {
 	number(ctx context.Context, c *sql.Conn) (int64, error)
 	// waiting counts sessions that wait for locks of the session.
 	waiting(ctx context.Context, c *sql.Conn, session int64) (int, error)
-	// lag is how far replicas are behind, 0 if that is not known.
-	lag(ctx context.Context, c *sql.Conn) (time.Duration, error)
+	// lag is how far replicas are behind, 0 if that is not known; blind is what
+	// would let noon see it where it may not.
+	lag(ctx context.Context, c *sql.Conn) (lag time.Duration, blind string, err error)
 }
 
 // holder has the lock of migrators.

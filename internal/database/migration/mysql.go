@@ -148,7 +148,7 @@ func (m mariadb) waiting(ctx context.Context, c *sql.Conn, session int64) (n int
 }
 
 // lag is not known by a primary of MariaDB or MySQL: see Options.Lag.
-func (m mariadb) lag(context.Context, *sql.Conn) (time.Duration, error) { return 0, nil }
+func (m mariadb) lag(context.Context, *sql.Conn) (time.Duration, string, error) { return 0, "", nil }
 
 func mysqlEngine(ctx context.Context, c *sql.Conn, table string) (string, error) {
 	schema, name, two := strings.Cut(strings.ReplaceAll(table, "`", ""), ".")

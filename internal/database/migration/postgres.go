@@ -123,10 +123,12 @@ func (p postgres) waiting(ctx context.Context, c *sql.Conn, session int64) (n in
 	return n, err
 }
 
-func (p postgres) lag(ctx context.Context, c *sql.Conn) (time.Duration, error) {
+// lag is not told to who is not of pg_monitor: a replica has no state then.
+func (p postgres) lag(ctx context.Context, c *sql.Conn) (lag time.Duration, blind string, err error) {
 	var seconds float64
-	err := c.QueryRowContext(ctx, `SELECT coalesce(extract(epoch FROM max(replay_lag)), 0)::float8 FROM pg_catalog.pg_stat_replication`).Scan(&seconds)
-	return time.Duration(seconds * float64(time.Second)), err
+	err = c.QueryRowContext(ctx, `SELECT coalesce(extract(epoch FROM max(replay_lag)), 0)::float8,
+CASE WHEN bool_or(state IS NULL) THEN 'As a superuser: GRANT pg_monitor TO ' || quote_ident(current_user) || '.' ELSE '' END FROM pg_catalog.pg_stat_replication`).Scan(&seconds, &blind)
+	return time.Duration(seconds * float64(time.Second)), blind, err
 }
 
 // concurrentIndex reports whether an index is built while the table is in use.

@@ -3,10 +3,13 @@ package migration_test
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/noon-deploy/noon"
 	"github.com/noon-deploy/noon/internal/database/migration"
@@ -209,6 +212,71 @@ func TestLag(t *testing.T) {
 	if err != nil || waited != 4 { // 9, 8, 7 and 6 seconds are above 5
 		t.Errorf("it waited %d times: %v", waited, err)
 	}
+}
+
+// Batches that can not see replicas go on, and it is said once, before and
+// while they run; who may see them is told nothing.
+func TestReplicasUnseen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "postgres")
+	role := "blind_" + w.name
+	w.exec(t, fmt.Sprintf("create role %[1]s login password 'p'; alter schema public owner to %[1]s; grant create on database %[2]s to %[1]s", role, w.name))
+	files := []string{"0001_t.sql", "CREATE TABLE t (id int PRIMARY KEY, a int); INSERT INTO t SELECT generate_series(1, 50);", "0002_a.sql", "-- noon: data over t.id in 10\nUPDATE t SET a = id WHERE id BETWEEN :low AND :high;"}
+	set := w.set(t, files...)
+	u, err := url.Parse(w.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword(role, "p")
+	db, err := migration.Open(t.Context(), u.String(), migration.Options{BatchTime: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closing(t, db)
+	reach(t, db, set, migration.Expanded)
+	left, err := db.Pending(t.Context(), set, migration.Migrated)
+	if err != nil || len(left) != 1 {
+		t.Fatalf("%v, %v", left, err)
+	}
+	if advice, err := db.Blind(t.Context(), left); err != nil || advice != "" {
+		t.Errorf("without replicas: %q, %v", advice, err)
+	}
+	replica(t, w.address)
+	want := "As a superuser: GRANT pg_monitor TO " + role + "."
+	if advice, err := db.Blind(t.Context(), left); err != nil || advice != want {
+		t.Errorf("with one: %q, %v", advice, err)
+	}
+	if advice, err := db.Blind(t.Context(), nil); err != nil || advice != "" {
+		t.Errorf("without batches: %q, %v", advice, err)
+	}
+	var told []string
+	err = db.Reach(t.Context(), set, migration.Migrated, func(p migration.Progress) {
+		if p.Warning != "" {
+			told = append(told, p.Warning)
+		}
+	})
+	if err != nil || len(told) != 1 || told[0] != migration.Unseen+". "+want {
+		t.Errorf("it was told %q, %v", told, err)
+	}
+	w.exec(t, "grant pg_monitor to "+role)
+	if advice, err := db.Blind(t.Context(), left); err != nil || advice != "" {
+		t.Errorf("with the right to: %q, %v", advice, err)
+	}
+}
+
+// replica is connected to a server as one of its replicas is.
+func replica(t *testing.T, address string) {
+	t.Helper()
+	config, err := pgconn.ParseConfig(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.RuntimeParams["replication"] = "database"
+	conn, err := pgconn.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
 }
 
 func TestSquash(t *testing.T) {

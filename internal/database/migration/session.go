@@ -20,6 +20,7 @@ type Progress struct {
 	Rows       int64  // that batches have changed
 	Total      int64  // rows of the table, as the server estimates; 0 if it does not
 	Waiting    string // for what, "" if nothing is waited for
+	Warning    string // what somebody should know, told once
 	Done       bool   // the section is done
 }
 
@@ -32,6 +33,7 @@ type session struct {
 	id      int64 // the server's number for the connection
 	history map[key]record
 	see     func(Progress)
+	blind   bool // it was told that replicas can not be seen
 }
 
 // work takes the lock, reads the history and does something. op is for errors.

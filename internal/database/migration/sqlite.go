@@ -113,7 +113,7 @@ func (f file) number(context.Context, *sql.Conn) (int64, error) { return int64(o
 
 func (f file) waiting(context.Context, *sql.Conn, int64) (int, error) { return 0, nil } // nobody can see them
 
-func (f file) lag(context.Context, *sql.Conn) (time.Duration, error) { return 0, nil } // there are no replicas
+func (f file) lag(context.Context, *sql.Conn) (time.Duration, string, error) { return 0, "", nil } // there are no replicas
 
 func (f file) class(st sqltext.Statement) class {
 	switch first := st.Words(1)[0]; {

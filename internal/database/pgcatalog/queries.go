@@ -166,13 +166,17 @@ order by 1, 2`
 const publicationsQuery = `
 select b.pubname::text, b.puballtables from pg_publication b order by 1`
 
-// Column lists and row filters came with PostgreSQL 15.
+// Column lists, row filters and whole schemas came with PostgreSQL 15.
 const publishedQuery15 = `
 select b.pubname::text, n.nspname::text, c.relname::text,
   array(select a.attname::text from pg_attribute a where a.attrelid = r.prrelid and a.attnum = any(r.prattrs) order by a.attnum),
   coalesce(pg_get_expr(r.prqual, r.prrelid), '')
 from pg_publication_rel r join pg_publication b on b.oid = r.prpubid
 join pg_class c on c.oid = r.prrelid join pg_namespace n on n.oid = c.relnamespace
+union all
+select b.pubname::text, n.nspname::text, c.relname::text, '{}', ''
+from pg_publication_namespace r join pg_publication b on b.oid = r.pnpubid
+join pg_namespace n on n.oid = r.pnnspid join pg_class c on c.relnamespace = n.oid and c.relkind in ('r', 'p')
 order by 1, 2, 3`
 
 const publishedQuery12 = `

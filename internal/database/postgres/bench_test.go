@@ -118,8 +118,35 @@ func BenchmarkExpandUnderLoad(b *testing.B) {
 	verdict(b, "p99-ratio", ratios, func(ratio float64) bool { return ratio <= 2 })
 }
 
+// BenchmarkWidenKey makes the key of 1,000,000 rows, and the column of as many
+// that references it, bigint with 500 writes a second beside it: of the old
+// release while it expands, of the new one while it contracts.
+func BenchmarkWidenKey(b *testing.B) {
+	const rows = 1_000_000
+	for b.Loop() {
+		s := newShop(b, strings.Replace(wide(rows), "bigint generated always as identity", "serial", 1)+fmt.Sprintf(`;
+create table orders (id integer generated always as identity primary key, user_id integer not null references users);
+insert into orders (user_id) select n from generate_series(1, %d) n`, rows))
+		p := s.plan(b, "operations: [{alter_column: {table: users, column: id, type: bigint, down: id}}, {alter_column: {table: orders, column: user_id, type: bigint, down: user_id}}]")
+		one, two := s.release(b, "r1", 0), s.release(b, "r2", 1)
+		began := time.Now()
+		expand := writeFor(b, one, rows, func(context.Context) { s.reach(b, p, postgres.Expanded) }, time.Hour) //nolint:contextcheck // the expansion ends the writing, not the other way round
+		b.ReportMetric(time.Since(began).Seconds(), "expand-s")
+		began = time.Now()
+		contract := writeFor(b, two, rows, func(context.Context) { s.reach(b, p, postgres.Contracted) }, time.Hour) //nolint:contextcheck // the same
+		b.ReportMetric(time.Since(began).Seconds(), "contract-s")
+		b.ReportMetric(float64(expand[len(expand)-1].Microseconds())/1000, "longest-expand-ms")
+		b.ReportMetric(float64(contract[len(contract)-1].Microseconds())/1000, "longest-contract-ms")
+		b.ReportMetric(float64(len(expand)+len(contract)), "writes")
+		s.settled(b)
+		s.run(b, s.root, "drop table users, orders cascade")
+	}
+}
+
 // writeFor writes 500 times a second while something happens, and returns how
 // long each statement took, sorted.
+//
+//nolint:unparam // how many rows there are is the benchmark's matter
 func writeFor(b *testing.B, url string, rows int64, what func(context.Context), limit time.Duration) []time.Duration {
 	b.Helper()
 	const writers = 10

@@ -11,9 +11,9 @@ import (
 	"github.com/noon-deploy/noon/internal/database/sqlparse"
 )
 
-// carry makes what the old column had also for the column that takes its place:
-// NOT NULL, checks, indexes, unique constraints, foreign keys.
-func (m *model) carry(t *table, g *group, old, now *column, but map[string]bool) {
+// carry makes the checks that the old column had also for the column that takes
+// its place. Indexes and keys follow when all columns are known ([model.keyed]).
+func (m *model) carry(t *table, g *group, old, now *column) {
 	renamed := map[string]string{}
 	for _, c := range t.was.Columns {
 		renamed[c.Name] = c.Name
@@ -23,20 +23,19 @@ func (m *model) carry(t *table, g *group, old, now *column, but map[string]bool)
 	}
 	renamed[old.was.Name] = now.phys
 	for _, k := range t.was.Constraints {
-		if slices.Contains(k.Columns, old.was.Name) && !but[k.Name] && m.survives(t, k.Columns, old, "constraint "+k.Name) {
-			m.carryConstraint(t, g, k, renamed)
+		if k.Kind == "check" && slices.Contains(k.Columns, old.was.Name) && m.survives(t, k.Columns, old, "constraint "+k.Name) {
+			m.carryCheck(t, g, k, renamed)
 		}
 	}
-	for _, i := range t.was.Indexes {
-		if slices.Contains(i.Columns, old.was.Name) && i.Constraint == "" && !but[i.Name] && m.survives(t, i.Columns, old, "index "+i.Name) {
-			m.carryIndex(t, i, renamed)
-		}
+}
+
+// replace remembers which column takes the place of which.
+func (m *model) replace(t *table, old, now *column) {
+	if t.replaced == nil {
+		t.replaced = map[string]*column{}
 	}
-	for _, s := range t.was.Sequences {
-		if s.Column == old.was.Name {
-			t.final = append(t.final, fmt.Sprintf("alter sequence %s owned by %s.%s", qualified(s.Schema, s.Name.Name), qualified(m.Schema, t.phys), quote(now.name)))
-		}
-	}
+	now.at, t.replaced[old.was.Name] = m.at, now
+	m.draws(t, old, now)
 }
 
 // survives reports whether all columns but the one that is replaced stay as
@@ -51,26 +50,10 @@ func (m *model) survives(t *table, columns []string, old *column, what string) b
 	return true
 }
 
-func (m *model) carryConstraint(t *table, g *group, k pgcatalog.Constraint, renamed map[string]string) {
-	switch k.Kind {
-	case "check":
-		text, uses, ok := m.bare(t, renamed, "the check "+k.Name, k.Expression)
-		if ok {
-			m.demand(t, g, &demand{name: k.Name, check: text, replace: true}, uses)
-		}
-	case "unique":
-		if k.Deferrable {
-			m.refuse(t.name+"."+k.Name, "Change it by sql.", "it is deferrable, which an index that is built beside writers can not be made into")
-			return
-		}
-		if i := t.was.Index(k.Index); i != nil {
-			m.carryIndex(t, *i, renamed)
-		}
-	case "foreign key":
-		_, tail, _ := strings.Cut(k.Definition, ") REFERENCES ")
-		tail = strings.TrimSuffix(tail, " NOT VALID")
-		definition := fmt.Sprintf("FOREIGN KEY (%s) REFERENCES %s", quoteAll(mapped(k.Columns, renamed)), tail)
-		t.keys = append(t.keys, &foreignKey{name: k.Name, temporary: fit("_noon_" + k.Name), definition: definition, references: k.References.Name})
+func (m *model) carryCheck(t *table, g *group, k pgcatalog.Constraint, renamed map[string]string) {
+	text, uses, ok := m.bare(t, renamed, "the check "+k.Name, k.Expression)
+	if ok {
+		m.demand(t, g, &demand{name: k.Name, check: text, replace: true}, uses)
 	}
 }
 
@@ -89,8 +72,14 @@ func (m *model) carryIndex(t *table, i pgcatalog.Index, renamed map[string]strin
 		return
 	}
 	kind := ""
-	if i.Constraint != "" {
+	switch {
+	case i.Primary:
+		kind = "PRIMARY KEY"
+	case i.Constraint != "":
 		kind = "UNIQUE"
+	}
+	if i.ReplicaID {
+		t.final = append(t.final, fmt.Sprintf("alter table %s replica identity using index %s", qualified(m.Schema, t.phys), quote(i.Name)))
 	}
 	t.indexes = append(t.indexes, &index{name: i.Name, temporary: fit("_noon_" + i.Name), definition: definition, columns: mapped(i.Columns, renamed), unique: i.Unique, constraint: kind, replaces: true})
 }

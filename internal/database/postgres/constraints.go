@@ -89,7 +89,8 @@ func (m *model) reshape(t *table, columns []string, up, down map[string]string) 
 		return nil
 	}
 	for i, c := range v.old {
-		m.carry(t, g, c, v.new[i], nil)
+		m.replace(t, c, v.new[i])
+		m.carry(t, g, c, v.new[i])
 		if c.was.NotNull {
 			m.notNull(t, g, v.new[i])
 		}
@@ -130,7 +131,11 @@ func (m *model) dropConstraint(o *change.DropConstraint) {
 		m.reshapeWithout(t, o.Name, k.Columns, up, down)
 		return
 	}
-	t.final = append(t.final, fmt.Sprintf("alter table %s drop constraint %s", qualified(m.Schema, t.phys), quote(o.Name)))
+	if k.Kind == "foreign key" {
+		t.release(o.Name)
+	} else {
+		t.final = append(t.final, fmt.Sprintf("alter table %s drop constraint %s", qualified(m.Schema, t.phys), quote(o.Name)))
+	}
 	m.find(change.Warning, subject, "Give a down if the new release must be free of it while both are served.", "it holds for both releases until the contraction")
 }
 

@@ -32,6 +32,11 @@ func (m *model) last() Stage {
 	s := Stage{Name: "contract", Kind: Together}
 	s.SQL = append(s.SQL, m.leave()...)
 	s.SQL = append(s.SQL, m.noTriggers()...)
+	for _, t := range m.tables { // before any column does that they reference
+		for _, key := range t.released {
+			s.SQL = append(s.SQL, fmt.Sprintf("alter table %s drop constraint %s", qualified(m.Schema, t.phys), quote(key)))
+		}
+	}
 	for _, t := range m.tables {
 		if t.was == nil {
 			continue
@@ -43,7 +48,7 @@ func (m *model) last() Stage {
 		} else {
 			s.SQL = append(s.SQL, m.settle(t, name)...)
 		}
-		if len(s.SQL) > n || t.watched() {
+		if len(s.SQL) > n || t.watched() || len(t.released) > 0 {
 			s.Locks = append(s.Locks, Lock{t.phys, exclusive})
 		}
 	}
@@ -76,13 +81,17 @@ func (m *model) leave() []string {
 // not their names, so those of the new version stay as they are.
 func (m *model) settle(t *table, name string) []string {
 	var drops []string
-	for _, c := range t.gone {
-		drops = append(drops, "drop column "+quote(c.Name))
+	for _, generated := range []bool{true, false} { // first what uses others
+		for _, c := range t.gone {
+			if c.Generated == generated {
+				drops = append(drops, "drop column "+quote(c.Name))
+			}
+		}
 	}
 	if t.marks() {
 		drops = append(drops, "drop column "+quote(pending))
 	}
-	var list []string
+	list := slices.Clone(t.first)
 	if len(drops) > 0 {
 		list = append(list, fmt.Sprintf("alter table %s %s", name, strings.Join(drops, ", ")))
 	}
@@ -150,6 +159,8 @@ func (m *model) settleColumns(t *table, name string) []string {
 				action = "set default " + *c.def
 			}
 			list = append(list, fmt.Sprintf("alter table %s alter column %s %s", name, quote(c.name), action))
+		} else if c.drawn != "" {
+			list = append(list, fmt.Sprintf("alter table %s alter column %s set default %s", name, quote(c.name), c.drawn))
 		}
 		if c.comment != nil {
 			text := "null"
@@ -165,7 +176,7 @@ func (m *model) settleColumns(t *table, name string) []string {
 func (m *model) settleIndex(i *index, name string) []string {
 	switch {
 	case i.constraint == "PRIMARY KEY":
-		return []string{fmt.Sprintf("alter table %s add constraint %s primary key using index %s", name, quote(i.name), quote(i.name))}
+		return []string{fmt.Sprintf("alter table %s add constraint %s primary key using index %s", name, quote(i.name), quote(cmp.Or(i.temporary, i.name)))}
 	case i.temporary == "":
 		return nil
 	case i.constraint == "UNIQUE":
@@ -187,10 +198,17 @@ func (m *model) withdraw(views []View) Stage {
 	}
 	s.SQL = append(s.SQL, m.noTriggers()...)
 	s.SQL = append(s.SQL, m.withdrawSQL...)
+	for _, t := range m.tables { // before any index goes that they need
+		for _, k := range t.keys {
+			if t.was != nil {
+				s.SQL = append(s.SQL, fmt.Sprintf("alter table %s drop constraint if exists %s", qualified(m.Schema, t.phys), quote(cmp.Or(k.temporary, k.name))))
+			}
+		}
+	}
 	for _, t := range m.tables {
 		n := len(s.SQL)
 		s.SQL = append(s.SQL, m.shrink(t)...)
-		if t.was != nil && (len(s.SQL) > n || t.watched()) {
+		if t.was != nil && (len(s.SQL) > n || t.watched() || len(t.keys) > 0) {
 			s.Locks = append(s.Locks, Lock{t.phys, exclusive})
 		}
 	}
@@ -211,9 +229,6 @@ func (m *model) shrink(t *table) []string {
 	for n := range t.checks {
 		constraint(fmt.Sprintf("_noon_x%d", n))
 		constraint(final(n))
-	}
-	for _, k := range t.keys {
-		constraint(cmp.Or(k.temporary, k.name))
 	}
 	for _, i := range t.indexes {
 		if i.constraint == "UNIQUE" && i.temporary == "" {

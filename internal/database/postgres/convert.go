@@ -14,6 +14,7 @@ type conversion struct {
 	old      []*column
 	new      []*column
 	up, down map[string]string // by name of the new and of the old column
+	keeps    bool              // the new column is in the end all that the old one was
 }
 
 // convert carries a conversion out on the model; nil, with findings, where it
@@ -21,7 +22,7 @@ type conversion struct {
 func (m *model) convert(t *table, v conversion) *group {
 	before := t.scope()
 	for _, c := range v.old {
-		if !m.replaceable(t, c) {
+		if !m.replaceable(t, c, v.keeps) {
 			return nil
 		}
 	}
@@ -57,6 +58,12 @@ func (m *model) convert(t *table, v conversion) *group {
 // downOf adds what the version before sees in an old column of a row that the
 // new one writes.
 func (m *model) downOf(t *table, g *group, c *column, sql string) bool {
+	if c.was.Generated {
+		if sql != "" {
+			m.refuse(t.name+"."+c.name, "Leave the down out.", "it is a generated column, which the server computes for both releases")
+		}
+		return sql == ""
+	}
 	if sql == "" {
 		if c.was.NotNull && c.was.Default == "" {
 			m.refuse(t.name+"."+c.name, "Say by down what the release before shall see.", "it has no default, may not be NULL, and there is no down: rows that the new release writes could not be stored")
@@ -86,7 +93,7 @@ func (m *model) settled(t *table, e expression) bool {
 // replaceable reports whether a column can give way: it was there before and
 // nothing holds on to it that the plan could not take along. A finding says
 // what does.
-func (m *model) replaceable(t *table, c *column) bool {
+func (m *model) replaceable(t *table, c *column, keeps bool) bool {
 	subject := t.name + "." + c.name
 	if c.was == nil || c.added || t.was == nil {
 		m.refuse(subject, "Say it in one operation.", "it is made by another operation of this release")
@@ -98,22 +105,26 @@ func (m *model) replaceable(t *table, c *column) bool {
 			m.refuse(subject, "Put the index after it.", "index %s of this release was declared for the column that it replaces", i.name)
 		}
 	}
-	if c.was.Generated {
-		m.refuse(subject, "Drop and add it by sql.", "it is a generated column")
+	if !keeps {
+		m.known(t, c, subject)
 	}
+	m.held(t, c, subject, keeps)
+	return len(m.findings) == n || !m.refusedSince(n)
+}
+
+// known refuses to let a column go by which rows are known.
+func (m *model) known(t *table, c *column, subject string) {
 	if c.was.Identity != "" {
-		m.refuse(subject, "Keep its type.", "it is an identity column")
+		m.refuse(subject, "Change only its type or its name.", "it is an identity column")
 	}
 	if slices.Contains(t.was.PrimaryKey(), c.was.Name) {
-		m.refuse(subject, "Add a new column, and make it the key in a later release.", "it is part of the primary key")
+		m.refuse(subject, "Change only its type or its name; or add a new column, and make it the key in a later release.", "it is part of the primary key")
 	}
 	for _, in := range m.catalog.Inbound(t.was.Name) {
 		if slices.Contains(in.Constraint.ReferencesAre, c.was.Name) {
 			m.refuse(subject, "Drop the foreign key first, in a release of its own.", "foreign key %s of %s references it: its values would have to change in the same moment", in.Constraint.Name, in.From)
 		}
 	}
-	m.held(t, c, subject)
-	return len(m.findings) == n || !m.refusedSince(n)
 }
 
 func (m *model) refusedSince(n int) bool {
@@ -121,12 +132,13 @@ func (m *model) refusedSince(n int) bool {
 }
 
 // held finds what depends on a column by the catalogue.
-func (m *model) held(t *table, c *column, subject string) {
+func (m *model) held(t *table, c *column, subject string, keeps bool) {
 	for _, d := range t.was.Dependents {
 		if !d.Uses(c.was.Name) || m.ours(d.Name.Schema) {
 			continue
 		}
 		switch d.Kind {
+		case "generated column": // is looked at when all operations are known
 		case "statistics":
 			m.find(change.Warning, subject, "", "statistics %s go with it", d.Name)
 		case "publication":
@@ -141,7 +153,7 @@ func (m *model) held(t *table, c *column, subject string) {
 		}
 	}
 	for _, i := range t.was.Indexes {
-		if i.ReplicaID && slices.Contains(i.Columns, c.was.Name) {
+		if i.ReplicaID && slices.Contains(i.Columns, c.was.Name) && !keeps {
 			m.refuse(subject, "Set another replica identity first.", "index %s is the replica identity of the table", i.Name)
 		}
 	}
@@ -274,7 +286,7 @@ func (m *model) foreignKey(t *table, phys []string, c change.CreateConstraint) {
 		return
 	}
 	definition = fmt.Sprintf("FOREIGN KEY (%s) REFERENCES %s (%s)%s", quoteAll(phys), qualified(m.Schema, r.phys), quoteAll(there), definition)
-	t.keys = append(t.keys, &foreignKey{name: c.Name, definition: definition, references: r.phys})
+	t.keys = append(t.keys, &foreignKey{name: c.Name, definition: definition, references: r.phys, to: r, columns: there})
 	m.find(change.Warning, t.name+"."+c.Name, "", "while both releases are served, a row of the old one that breaks %s is refused", c.Name)
 }
 

@@ -87,7 +87,8 @@ func (s *shop) reachAndDie(t *testing.T, p postgres.Plan, phase postgres.Phase, 
 // small is a plan with every kind of stage, over a table that takes several
 // batches.
 const small = `
-create table users (id bigint generated always as identity primary key, mail text not null, age text not null default '7', first text, last text, note text, own int not null default 0);
+create type rank as enum ('new', 'old');
+create table users (id bigint generated always as identity primary key, mail text not null, age text not null default '7', first text, last text, note text, own int not null default 0, rank rank not null default 'new');
 create index users_age on users (age);
 insert into users (mail, age, first, last) select 'u' || n, (n % 90)::text, 'f' || n, 'l' || n from generate_series(1, 450) n`
 
@@ -97,6 +98,7 @@ operations:
   - rename_column: {table: users, from: mail, to: email}
   - merge_columns: {table: users, from: [first, last], to: {name: name, type: text, nullable: true}, up: "first || ' ' || last", down: {first: "split_part(name, ' ', 1)", last: "split_part(name, ' ', 2)"}}
   - create_index: {table: users, name: users_email, columns: [email]}
+  - rename_enum_value: {type: rank, from: new, to: fresh}
 `
 
 // The process of the engine dies at every point of the way to each phase, while
@@ -177,16 +179,16 @@ func (s *shop) empty(t *testing.T) {
 }
 
 // settled makes sure of the same while a version's schema is there.
-func (s *shop) settled(t *testing.T) {
-	t.Helper()
-	got := ask(t, s.root, `select 'column ' || attname from pg_attribute a join pg_class c on c.oid = a.attrelid where attname like '\_noon%' and not attisdropped and c.relkind = 'r'
+func (s *shop) settled(tb testing.TB) {
+	tb.Helper()
+	got := ask(tb, s.root, `select 'column ' || attname from pg_attribute a join pg_class c on c.oid = a.attrelid where attname like '\_noon%' and not attisdropped and c.relkind = 'r'
 union all select 'trigger ' || tgname from pg_trigger where tgname like '~noon%'
 union all select 'function ' || proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = 'noon'
 union all select 'constraint ' || conname from pg_constraint where conname like '\_noon%'
 union all select 'index ' || relname from pg_class where relname like '\_noon%'
 union all select 'version ' || version from noon.version where state <> 'contracted'`)
 	if got != "" {
-		t.Errorf("left behind:\n%s", got)
+		tb.Errorf("left behind:\n%s", got)
 	}
 }
 

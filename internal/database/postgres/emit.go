@@ -107,7 +107,13 @@ func (m *model) expand(views []View) Stage {
 	for _, t := range changed {
 		s.SQL = append(s.SQL, m.grow(t, qualified(m.Schema, t.phys))...)
 		for i := range t.groups {
-			s.SQL = append(s.SQL, m.triggers(t, i)...)
+			for _, sql := range m.triggers(t, i) {
+				if strings.HasPrefix(sql, "create or replace function ") { // which needs no lock
+					s.Before = append(s.Before, sql)
+				} else {
+					s.SQL = append(s.SQL, sql)
+				}
+			}
 		}
 		at := slices.IndexFunc(views, func(v View) bool { return v.Of == t.phys })
 		s.SQL = append(s.SQL, m.viewStatements(views[at])...)
@@ -178,8 +184,19 @@ func (m *model) after() []Stage {
 		list = append(list, m.demands(t, "_noon_x", func(d *demand) string {
 			return fmt.Sprintf("(%s) or (%s & %d) <> 0", d.check, quote(pending), d.group.bit)
 		})...)
+	}
+	return append(list, m.references()...)
+}
+
+// references are the foreign keys of all tables, which come when what they
+// reference has its index.
+func (m *model) references() []Stage {
+	var list []Stage
+	for _, t := range m.tables {
 		for _, k := range t.keys {
-			list = append(list, m.refer(t, k)...)
+			if t.was != nil && !t.dropped {
+				list = append(list, m.refer(t, k)...)
+			}
 		}
 	}
 	return list
@@ -250,10 +267,13 @@ func (m *model) refer(t *table, k *foreignKey) []Stage {
 	}}
 }
 
+// probeSchema holds the copies of tables on which a plan is tried.
+const probeSchema = "noon_probe"
+
 // probe tries the parts of the plan that come from people on empty copies of
 // the tables: expressions, types, defaults, checks. It is rolled back.
 func (m *model) probe() []string {
-	const schema = "noon_probe"
+	const schema = probeSchema
 	list := []string{"create schema " + schema}
 	if len(m.typeSQL) > 0 {
 		list = append(list, m.typeProbe...)
@@ -268,7 +288,7 @@ func (m *model) probe() []string {
 			continue
 		}
 		name := qualified(schema, t.phys)
-		list = append(list, fmt.Sprintf("create table %s (like %s including defaults including generated including identity)", name, qualified(m.Schema, t.phys)))
+		list = append(list, fmt.Sprintf("create table %s (like %s including defaults including generated)", name, qualified(m.Schema, t.phys)))
 		list = append(list, m.grow(t, name)...)
 		list = append(list, t.tries(name)...)
 		for n, d := range t.checks {
@@ -279,9 +299,12 @@ func (m *model) probe() []string {
 				list = append(list, fmt.Sprintf("alter table %s alter column %s set default %s", name, quote(c.phys), *c.def))
 			}
 		}
-		for n, i := range t.indexes {
-			list = append(list, fmt.Sprintf("create index _noon_probe%d on %s %s", n, name, i.definition))
+		for _, i := range t.indexes {
+			list = append(list, fmt.Sprintf("create index on %s %s", name, i.definition))
 		}
+	}
+	for _, t := range m.tables {
+		list = append(list, t.pairs...)
 	}
 	return append(list, m.moveTries(schema)...)
 }

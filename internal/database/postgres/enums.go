@@ -118,6 +118,9 @@ func (m *model) relabel(t *table, c *column, was, typ string, from, to []string)
 	if m.changed(t.name) == nil {
 		return false
 	}
+	if slices.Contains(t.was.PrimaryKey(), c.was.Name) {
+		m.refuse(subject, "Add a new column, and make it the key in a later release.", "it is part of the primary key")
+	}
 	for _, k := range t.was.Constraints {
 		if k.Kind == "check" && slices.Contains(k.Columns, c.was.Name) && strings.Contains(k.Expression, "'::") {
 			m.refuse(subject, "Drop it in a release before, and make it again in one after.", "check %s compares it with values of the type", k.Name)

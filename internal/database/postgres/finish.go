@@ -22,10 +22,14 @@ func (m *model) finish() {
 			"the new release finds views: COPY, TRUNCATE, MERGE, ON CONFLICT ON CONSTRAINT, foreign keys and pg_get_serial_sequence need a table")
 	}
 	m.typed()
+	m.keyed()
+	m.computed()
 	for _, t := range m.tables {
 		for _, g := range t.groups {
 			if v := g.move; v != nil && (v.from.dropped || v.to.dropped) {
 				m.refuse(v.from.name+"."+v.source.Name, "Drop the table in a later release.", "it is moved, and one of its tables is dropped")
+			} else if v != nil && (slices.ContainsFunc(v.fromKey, v.from.isGone) || slices.ContainsFunc(v.toKey, v.to.isGone)) {
+				m.refuse(v.from.name+"."+v.source.Name, "Move it in a release of its own.", "it is moved by a key that gets another form in the same release")
 			}
 		}
 		if t.changes() {

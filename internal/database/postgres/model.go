@@ -29,6 +29,7 @@ type model struct {
 	typeSQL      []string // makes types of the new version
 	typeProbe    []string // fails where they can not take the place of others
 	typeDrop     []string // takes them away
+	identities   int      // that other columns become
 }
 
 // table is a table or view of the new version.
@@ -45,12 +46,17 @@ type table struct {
 	required []string   // those that a row needs
 	optional []string   // those that are NULL where nobody writes them
 
-	gone    []*pgcatalog.Column // columns that the contraction drops
-	indexes []*index
-	keys    []*foreignKey
-	checks  []*demand
-	final   []string // statements of the contraction, after columns have their names
-	comment *change.Text
+	gone       []*pgcatalog.Column // columns that the contraction drops
+	indexes    []*index
+	keys       []*foreignKey
+	checks     []*demand
+	first      []string           // statements of the contraction, before columns go
+	final      []string           // the same, after columns have their names
+	replaced   map[string]*column // by the name of the old column
+	released   []string           // foreign keys that go before any columns do
+	recomputed []recomputed       // columns that were generated ones
+	pairs      []string           // tries whether both sides of foreign keys can be compared
+	comment    *change.Text
 }
 
 // column is a column of the new version.
@@ -66,7 +72,9 @@ type column struct {
 	// the table. "" is none.
 	def     *string
 	comment *change.Text
-	moved   bool // it comes from another table
+	moved   bool   // it comes from another table
+	drawn   string // default of the table in the end, "" if def says it
+	at      string // of the operation that replaces a column by it
 }
 
 // group is values of which the versions have two forms, or rows of which the
@@ -79,6 +87,7 @@ type group struct {
 	demands []string
 	uses    []string // columns that demands without up use
 	move    *move    // of a column that goes to another table, and nothing else
+	always  bool     // up says what the column is, whoever writes the row
 }
 
 // assignment makes one physical column from others.
@@ -113,6 +122,8 @@ type foreignKey struct {
 	temporary  string
 	definition string
 	references string
+	to         *table   // of one that an operation makes
+	columns    []string // physical, of that table
 }
 
 func newModel(catalog *pgcatalog.Catalog, to Target) *model {

@@ -28,7 +28,7 @@ func (m *model) moveColumn(o *change.MoveColumn) {
 		return
 	}
 	c := m.column(from, o.From.Column)
-	if c == nil || !m.replaceable(from, c) || !m.movable(from, to, c) || !m.free(to, o.To.Column) {
+	if c == nil || !m.replaceable(from, c, false) || !m.movable(from, to, c) || !m.free(to, o.To.Column) {
 		return
 	}
 	v := &move{m: m, number: m.moves, from: from, to: to, source: c.was, made: to.was == nil}
@@ -55,6 +55,9 @@ func (m *model) moveColumn(o *change.MoveColumn) {
 // movable refuses tables whose rows are not in one place.
 func (m *model) movable(from, to *table, c *column) bool {
 	n := len(m.findings)
+	if c.was.Generated {
+		m.refuse(from.name+"."+c.name, "Move what it is computed from.", "it is a generated column")
+	}
 	if from == to {
 		m.refuse(from.name+"."+c.name, "Use rename_column.", "it is in that table already")
 	}

@@ -79,7 +79,11 @@ func (m *model) alterColumn(o *change.AlterColumn) {
 	}
 	var g *group
 	relaxed := o.Nullable != nil && *o.Nullable && o.Down != ""
-	if o.Type != "" || o.Up != "" || relaxed {
+	if c.was != nil && c.was.Generated && !c.added {
+		if c, g = m.recompute(t, c, o); g == nil {
+			return
+		}
+	} else if o.Type != "" || o.Up != "" || relaxed {
 		if c, g = m.retype(t, c, o); g == nil {
 			return
 		}
@@ -101,7 +105,13 @@ func (m *model) retype(t *table, c *column, o *change.AlterColumn) (*column, *gr
 	if down == "" && o.Type == "" {
 		down = quote(c.name)
 	}
-	if now.def == nil && c.was != nil && c.was.Default != "" {
+	if m.isKey(t, c) {
+		var ok bool
+		if down, ok = m.keyDown(t, c, now, down); !ok {
+			return nil, nil
+		}
+	}
+	if now.def == nil && c.was != nil && c.was.Default != "" && !m.drawn(t, c) {
 		def := c.was.Default
 		if o.Type != "" {
 			def = fmt.Sprintf("(%s)::%s", def, now.typ)
@@ -111,11 +121,15 @@ func (m *model) retype(t *table, c *column, o *change.AlterColumn) (*column, *gr
 	if c.was != nil && c.was.Comment != "" && now.comment == nil {
 		now.comment = &change.Text{Value: c.was.Comment}
 	}
-	g := m.convert(t, conversion{old: []*column{c}, new: []*column{now}, up: map[string]string{now.name: up}, down: map[string]string{c.name: down}})
+	if !m.keyForm(t, c, now) {
+		return nil, nil
+	}
+	g := m.convert(t, conversion{old: []*column{c}, new: []*column{now}, up: map[string]string{now.name: up}, down: map[string]string{c.name: down}, keeps: true})
 	if g == nil {
 		return nil, nil
 	}
-	m.carry(t, g, c, now, nil)
+	m.replace(t, c, now)
+	m.carry(t, g, c, now)
 	if c.was.NotNull && (o.Nullable == nil || !*o.Nullable) {
 		m.notNull(t, g, now)
 	}
@@ -125,11 +139,9 @@ func (m *model) retype(t *table, c *column, o *change.AlterColumn) (*column, *gr
 func (m *model) alterNull(t *table, g *group, c *column, o *change.AlterColumn) {
 	switch {
 	case o.Nullable == nil:
+	case *o.Nullable && c.was != nil && slices.Contains(t.was.PrimaryKey(), c.was.Name):
+		m.refuse(t.name+"."+c.name, "Drop the key first.", "it is part of the primary key")
 	case *o.Nullable && g == nil && c.was != nil && c.was.NotNull:
-		if slices.Contains(t.was.PrimaryKey(), c.was.Name) {
-			m.refuse(t.name+"."+c.name, "Drop the key first.", "it is part of the primary key")
-			return
-		}
 		m.refuse(t.name+"."+c.name, "Say by down what the release before shall see where the new one writes NULL.", "the release before expects a value in every row, and there is no down")
 	case !*o.Nullable && !c.notNull && (c.was == nil || !c.was.NotNull || g != nil):
 		m.notNull(t, g, c)
@@ -137,7 +149,9 @@ func (m *model) alterNull(t *table, g *group, c *column, o *change.AlterColumn) 
 }
 
 func (m *model) alterRest(t *table, g *group, c *column, o *change.AlterColumn) {
-	if o.Default != nil {
+	if o.Default != nil && c.was != nil && c.was.Identity != "" {
+		m.refuse(t.name+"."+c.name, "Leave the default out.", "it is an identity column, which has no default")
+	} else if o.Default != nil {
 		def := o.Default.Value
 		c.def = &def
 	}

@@ -23,7 +23,7 @@ func (m *model) backfill(t *table) *Backfill {
 		if g.move != nil {
 			b.Agree = append(b.Agree, g.move.agree())
 		}
-		if len(g.up) > 0 && len(g.down) > 0 {
+		if len(g.up) > 0 && (len(g.down) > 0 || g.always) {
 			b.Agree = append(b.Agree, m.twin(t, i).agree(t.phys))
 		}
 	}

@@ -50,16 +50,19 @@ func (r *run) transaction(ctx context.Context, phase Phase, s Stage) error {
 		return err
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // after a commit there is nothing left
+	if err := r.prologue(ctx, tx, s); err != nil {
+		return err
+	}
 	if err := r.locks(ctx, tx, s); err != nil {
 		return err
 	}
-	if err := r.prologue(ctx, tx, phase, s); err != nil {
-		return err
-	}
-	for _, sql := range s.SQL {
-		if _, err := tx.Exec(ctx, sql); err != nil {
-			return fmt.Errorf("%w in: %s", err, sql)
+	if s.Name == "contract" && phase == Contracted {
+		if err := r.alone(ctx, tx, false); err != nil { // once more, now that nothing can come between
+			return err
 		}
+	}
+	if err := r.carryOut(ctx, tx, s.SQL); err != nil {
+		return err
 	}
 	if err := r.epilogue(ctx, tx, phase, s); err != nil {
 		return err
@@ -99,19 +102,54 @@ func timeout(d time.Duration) string {
 	return fmt.Sprintf("set local lock_timeout = '%dms'", d.Milliseconds())
 }
 
-// prologue is what noon adds to a stage in its transaction, after the locks
-// and before its statements.
-func (r *run) prologue(ctx context.Context, tx pgx.Tx, phase Phase, s Stage) error {
-	switch {
-	case s.Name == "expand":
-		if err := begin(ctx, tx, r.plan); err != nil {
-			return err
+// prologue is what noon adds to a stage in its transaction before its locks,
+// while nobody waits for it.
+func (r *run) prologue(ctx context.Context, tx pgx.Tx, s Stage) error {
+	if s.Name != "expand" {
+		return nil
+	}
+	if err := begin(ctx, tx, r.plan); err != nil {
+		return err
+	}
+	return r.e.roles(ctx, tx, r.plan)
+}
+
+// carryOut runs the statements for which a stage has its locks. It sends as many
+// at once as it can: what the network, and a machine with much to do, add to
+// each round trip is time for which everybody waits behind the locks.
+func (r *run) carryOut(ctx context.Context, tx pgx.Tx, list []string) error {
+	alone := func(sql string) bool { // it may be several, or has to be told of by itself
+		return r.e.c.Trace != nil || strings.Contains(sql, ";")
+	}
+	for from := 0; from < len(list); {
+		to := from + 1
+		for !alone(list[from]) && to < len(list) && !alone(list[to]) {
+			to++
 		}
-		return r.e.roles(ctx, tx, r.plan)
-	case s.Name == "contract" && phase == Contracted:
-		return r.alone(ctx, tx, false) // once more, now that nothing can come between
+		var done int
+		var err error
+		if to > from+1 {
+			done, err = atOnce(ctx, tx, list[from:to])
+		} else {
+			_, err = tx.Exec(ctx, list[from])
+		}
+		if err != nil {
+			return fmt.Errorf("%w in: %s", err, list[min(from+done, to-1)])
+		}
+		from = to
 	}
 	return nil
+}
+
+// atOnce sends statements in one message, and tells how many of them were done.
+func atOnce(ctx context.Context, tx pgx.Tx, list []string) (done int, err error) {
+	results := tx.Conn().PgConn().Exec(ctx, strings.Join(list, ";\n"))
+	for results.NextResult() {
+		if _, err := results.ResultReader().Close(); err == nil {
+			done++
+		}
+	}
+	return done, results.Close()
 }
 
 // epilogue writes down what the stage has done.

@@ -142,6 +142,9 @@ func (s *twin) body() string {
 // row wins: a value that somebody wrote is never replaced by one that nobody
 // did.
 func (s *twin) insert() string {
+	if s.g.always {
+		return s.up()
+	}
 	var b strings.Builder
 	if s.t.was != nil && len(s.t.was.Children) > 0 && len(s.targets) > 0 { // a row that moves to another partition is inserted there
 		fmt.Fprintf(&b, "    if (%s and (%s)) then return new; end if;\n", s.anyWritten(s.targets), s.agree("new"))
@@ -193,6 +196,9 @@ func (s *twin) anyWritten(columns []string) string {
 
 // byNew is for a statement that names a column of the new version.
 func (s *twin) byNew() string {
+	if s.g.always {
+		return s.up()
+	}
 	if len(s.watched()) == 0 {
 		return "    null;\n"
 	}
@@ -219,6 +225,9 @@ func (s *twin) byOld() string {
 	condition := changed(s.sources)
 	if condition == "" {
 		return "    null;\n"
+	}
+	if s.g.always {
+		return s.up()
 	}
 	if own := changed(s.targets); own != "" { // written by the statement itself, or by a trigger before
 		condition += " and not " + own
