@@ -71,7 +71,7 @@ func TestPrivileges(t *testing.T) {
 	set := read(t, renewal)
 	for _, take := range []string{
 		"REVOKE CREATE USER ON *.* FROM %[1]s_noon", "REVOKE PROCESS ON *.* FROM %[1]s_noon", "REVOKE TRIGGER ON `%[2]s`.* FROM %[1]s_noon",
-		"REVOKE CREATE VIEW ON `%[2]s\\_%%`.* FROM %[1]s_noon", "REVOKE GRANT OPTION ON `%[2]s\\_%%`.* FROM %[1]s_noon",
+		"REVOKE ALTER ON `%[2]s\\_%%`.* FROM %[1]s_noon", "REVOKE CREATE VIEW ON `%[2]s\\_%%`.* FROM %[1]s_noon", "REVOKE GRANT OPTION ON `%[2]s\\_%%`.* FROM %[1]s_noon",
 	} {
 		s.run(t, s.root(), fmt.Sprintf(take, s.app, strings.ReplaceAll(s.app, "_", `\_`)))
 		_, err := s.engine.Plan(t.Context(), set)
