@@ -36,6 +36,7 @@ type filling struct {
 	mu    sync.Mutex
 	is    *progress
 	next  key // where the next span begins
+	last  key // that there was when the pass began: later rows were made complete
 	ended bool
 	limit int    // rows of a span
 	marks []mark // since what the slowest replica has
@@ -65,6 +66,11 @@ func (f *filling) table() string { return qualified(f.plan.Database, f.b.Table) 
 
 // pass walks the table once, by several workers.
 func (f *filling) pass(ctx context.Context) error {
+	last, err := lastKey(ctx, f.conn, f.table(), f.b.Key)
+	if err != nil {
+		return err
+	}
+	f.last = last
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var all sync.WaitGroup
@@ -118,29 +124,45 @@ func (f *filling) take(ctx context.Context, conn *sql.Conn) (from, to key, more 
 		return nil, nil, false, nil
 	}
 	from = f.next
-	if to, err = keyAfter(ctx, conn, f.table(), f.b.Key, from, f.limit); err != nil {
+	if to, err = keyAfter(ctx, conn, f.table(), f.b.Key, from, f.last, f.limit); err != nil {
 		return nil, nil, false, err
 	}
 	f.next, f.ended = to, to == nil
+	if f.ended {
+		to = f.last
+	}
 	f.under = append(f.under, from)
 	return from, to, true, nil
 }
 
-// keyAfter is the key of the n-th row after a key, nil if there are less.
-func keyAfter(ctx context.Context, conn queries, table string, columns []KeyColumn, from key, n int) (key, error) {
+// keyAfter is the key of the n-th row after a key and up to another, nil if
+// there are less.
+func keyAfter(ctx context.Context, conn queries, table string, columns []KeyColumn, from, last key, n int) (key, error) {
+	list := keyList(columns, "")
+	return keyOf(ctx, conn, fmt.Sprintf("SELECT %s FROM %s WHERE %s AND %s ORDER BY %s LIMIT %d, 1", list, table, after(columns, from), upTo(columns, last), list, n-1))
+}
+
+// lastKey is the key of the last row, nil if there is none.
+func lastKey(ctx context.Context, conn queries, table string, columns []KeyColumn) (key, error) {
+	return keyOf(ctx, conn, fmt.Sprintf("SELECT %s FROM %s ORDER BY %s LIMIT 1", keyList(columns, ""), table, keyList(columns, " DESC")))
+}
+
+func keyList(columns []KeyColumn, order string) string {
 	var names []string
 	for _, c := range columns {
-		names = append(names, quote(c.Name))
+		names = append(names, quote(c.Name)+order)
 	}
-	list := strings.Join(names, ", ")
-	var to key
-	err := each(ctx, conn, func(v []sql.NullString) error {
+	return strings.Join(names, ", ")
+}
+
+func keyOf(ctx context.Context, conn queries, query string) (k key, err error) {
+	err = each(ctx, conn, func(v []sql.NullString) error {
 		for _, one := range v {
-			to = append(to, []byte(one.String))
+			k = append(k, []byte(one.String))
 		}
 		return nil
-	}, fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %d, 1", list, table, after(columns, from), list, n-1))
-	return to, err
+	}, query)
+	return k, err
 }
 
 // after is a condition that holds for rows after a key.
