@@ -54,6 +54,9 @@ func (m *model) onUpdate(t *table) []string {
 			"IF noon_n AND (noon_new OR NOT noon_o) THEN", t.down(g, "noon_d", "noon_w"),
 			"ELSEIF noon_o OR noon_untried THEN", t.up(g), "END IF;")
 	}
+	if m.direct(t) != "" {
+		body = slices.Concat([]string{"IF " + fillingVariable + " IS NULL THEN", "BEGIN"}, body, []string{"END;", "END IF;"})
+	}
 	return body
 }
 
