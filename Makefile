@@ -22,7 +22,7 @@ TOOLS_KEY := .cache/bin/.built-$(shell { $(GO) version; cat tools/go.mod tools/g
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/noon, one static binary
@@ -31,6 +31,10 @@ build: ## build bin/noon, one static binary
 .PHONY: demo
 demo: build ## watch releases come and go under load, about a minute (ARGS="--seconds 20")
 	bin/noon demo $(ARGS)
+
+.PHONY: demo-postgres
+demo-postgres: build servers ## the same with a shop whose releases change its PostgreSQL database while both are live
+	$(GO) run ./internal/database/dbtest/beside bin/noon demo --postgres {} $(ARGS)
 
 .PHONY: check
 check: tools servers ## the fast part of test, for while you work: lint and short tests

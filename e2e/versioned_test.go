@@ -65,18 +65,10 @@ const (
 // openVersionedShop has all releases built and nothing deployed.
 func openVersionedShop(t *testing.T) *versionedShop {
 	t.Helper()
-	server, err := dbtest.Postgres(t.Context(), "log_line_prefix=%u ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	s := &versionedShop{machine: newMachine(t), t: t, server: server, site: noon.Site{App: "shop", Environment: "production"}, ended: make(chan error, 1)}
+	server, address, owner := shopDatabase(t)
+	s := &versionedShop{machine: newMachine(t), t: t, server: server, owner: owner, site: noon.Site{App: "shop", Environment: "production"}, ended: make(chan error, 1)}
 	s.serve()
-	s.configure(s.database())
+	s.configure(address)
 	env := goEnvironment(t)
 	s.git("init", "-q")
 	for n := 1; n <= releases.Postgres.Count(); n++ {
@@ -85,22 +77,33 @@ func openVersionedShop(t *testing.T) *versionedShop {
 	return s
 }
 
-// database makes the shop's database and returns its address.
-func (s *versionedShop) database() string {
-	s.t.Helper()
-	ctx := s.t.Context()
-	address, err := s.server.PostgresDatabase(ctx, "shop")
+// shopDatabase makes a server with the shop's database, and returns the
+// database's address for the shop and a connection that sees everything.
+func shopDatabase(t *testing.T) (*dbtest.Server, string, *pgx.Conn) {
+	t.Helper()
+	ctx := t.Context()
+	server, err := dbtest.Postgres(ctx, "log_line_prefix=%u ")
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	if s.owner, err = pgx.Connect(ctx, address); err != nil {
-		s.t.Fatal(err)
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	address, err := server.PostgresDatabase(ctx, "shop")
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.t.Cleanup(func() { _ = s.owner.Close(context.WithoutCancel(ctx)) }) // the server goes next
-	if _, err := s.owner.Exec(ctx, "create role "+shopsRole+" login createrole password 'beans'; alter database shop owner to "+shopsRole); err != nil {
-		s.t.Fatal(err)
+	owner, err := pgx.Connect(ctx, address)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return fmt.Sprintf("postgres://%s:beans@127.0.0.1:%d/shop?sslmode=disable", shopsRole, s.server.Port())
+	t.Cleanup(func() { _ = owner.Close(context.WithoutCancel(ctx)) }) // the server goes next
+	if _, err := owner.Exec(ctx, "create role "+shopsRole+" login createrole password 'beans'; alter database shop owner to "+shopsRole); err != nil {
+		t.Fatal(err)
+	}
+	return server, fmt.Sprintf("postgres://%s:beans@127.0.0.1:%d/shop?sslmode=disable", shopsRole, server.Port()), owner
 }
 
 func (s *versionedShop) configure(address string) {

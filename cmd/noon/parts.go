@@ -47,7 +47,7 @@ func play(ctx context.Context, o cli.DemoOptions) error {
 		progress = o.Stderr
 	}
 	r, err := demo.Run(ctx, demo.Options{
-		Binary: o.Binary, For: time.Duration(o.Seconds) * time.Second, Rate: o.Rate, Keep: o.Keep,
+		Binary: o.Binary, For: time.Duration(o.Seconds) * time.Second, Rate: o.Rate, Keep: o.Keep, Database: o.Postgres,
 		Version: o.Version, Environ: os.Environ(), Progress: progress, Started: time.Now(),
 	})
 	if r == nil {

@@ -47,7 +47,12 @@ type copyOf struct {
 
 // ReadPair reads the content of a pair.
 func ReadPair(path string) ([]byte, error) {
-	data, err := readPair(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	data, err := readAll(f)
 	if err != nil {
 		return nil, err
 	}
@@ -55,53 +60,115 @@ func ReadPair(path string) ([]byte, error) {
 	return newest.content, err
 }
 
-// WritePair makes data the content of a pair, and makes the file if there is
-// none, or none that can be used. When it returns nil the content outlasts a
-// power loss. After an error the old content is in place.
-func WritePair(path string, data []byte, perm os.FileMode) error {
-	if err := writePair(path, data, perm); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+// Pair is a file of two copies and what its writer knows of it. One goroutine
+// at a time uses it.
+type Pair struct {
+	path   string
+	perm   os.FileMode
+	number uint64 // of the newest copy; 0: nothing is known
+	at     int    // which of both is the newest
+	room   int    // bytes for each
+	heads  [2][copyHead]byte
+}
+
+// NewPair is the pair at a path. A file that there is none of yet will have perm.
+func NewPair(path string, perm os.FileMode) *Pair { return &Pair{path: path, perm: perm} }
+
+// Write makes data the content, and makes the file if there is none, or none
+// that can be used. When it returns nil the content outlasts a power loss. After
+// an error the old content is in place.
+func (p *Pair) Write(data []byte) error {
+	if err := p.write(data); err != nil {
+		p.number = 0
+		return fmt.Errorf("write %s: %w", p.path, err)
 	}
 	return nil
 }
 
-// Content is a file and what it is to hold.
+// Content is what a pair is to hold.
 type Content struct {
-	Path string
+	Pair *Pair
 	Data []byte
 }
 
-// WritePairs is WritePair for several files: what the disk has to be waited for
-// is waited for together. It gives the error of each.
-func WritePairs(all []Content, perm os.FileMode) []error {
+// WritePairs is Write for several pairs: what the disk has to be waited for is
+// waited for together. It gives the error of each.
+func WritePairs(all []Content) []error {
 	errs := make([]error, len(all))
+	if len(all) == 1 {
+		errs[0] = all[0].Pair.Write(all[0].Data)
+		return errs
+	}
 	var wg sync.WaitGroup
 	for i, c := range all {
-		wg.Go(func() { errs[i] = WritePair(c.Path, c.Data, perm) })
+		wg.Go(func() { errs[i] = c.Pair.Write(c.Data) })
 	}
 	wg.Wait()
 	return errs
 }
 
-func writePair(path string, data []byte, perm os.FileMode) error {
-	before, err := readPair(path)
-	var newest copyOf
-	var at int
+func (p *Pair) write(data []byte) error {
+	f, err := os.OpenFile(p.path, os.O_RDWR, 0)
 	if err == nil {
-		newest, at, err = newestOf(before)
+		defer func() { _ = f.Close() }() // what matters was synced
+		if !p.known(f) {
+			err = p.look(f)
+		}
 	}
-	room := len(before) / 2
-	if err != nil || copyHead+len(data) > room {
-		room = (copyHead + len(data) + len(data)/2 + block - 1) / block * block
-		whole := make([]byte, 2*room)
-		copy(whole, encodeCopy(newest.number+1, data))
-		return replace(OS{}, path, whole, perm)
+	next := encodeCopy(p.number+1, data)
+	if err != nil || len(next) > p.room {
+		return p.replace(next)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	other := 1 - p.at
+	if err := overwrite(dataFile{f}, int64(other*p.room), next); err != nil {
+		return err
+	}
+	p.number, p.at = p.number+1, other
+	copy(p.heads[other][:], next)
+	return nil
+}
+
+// replace makes the file anew, with room for more than a copy has.
+func (p *Pair) replace(next []byte) error {
+	room := (len(next) + len(next)/2 + block - 1) / block * block
+	whole := make([]byte, 2*room)
+	copy(whole, next)
+	if err := replace(OS{}, p.path, whole, p.perm); err != nil {
+		return err
+	}
+	p.number, p.at, p.room = p.number+1, 0, room
+	p.heads = [2][copyHead]byte{[copyHead]byte(next)}
+	return nil
+}
+
+// known reports whether the file is as it was left: another writer would have
+// changed a number and a checksum.
+func (p *Pair) known(f io.ReaderAt) bool {
+	for i := range 2 {
+		var head [copyHead]byte
+		if n, err := f.ReadAt(head[:], int64(i*p.room)); p.number == 0 || n < len(head) || err != nil || head != p.heads[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// look finds out what there is.
+func (p *Pair) look(f *os.File) error {
+	p.number = 0
+	data, err := readAll(f)
 	if err != nil {
 		return err
 	}
-	return errors.Join(overwrite(dataFile{f}, int64((1-at)*room), encodeCopy(newest.number+1, data)), f.Close())
+	newest, at, err := newestOf(data)
+	if err != nil {
+		return err
+	}
+	p.number, p.at, p.room = newest.number, at, len(data)/2
+	for i := range 2 {
+		copy(p.heads[i][:], data[i*p.room:])
+	}
+	return nil
 }
 
 // overwrite replaces the copy at an offset. After an error what may be there is
@@ -118,12 +185,7 @@ func overwrite(f pairFile, at int64, content []byte) error {
 	return nil
 }
 
-func readPair(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // only read
+func readAll(f *os.File) ([]byte, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -132,7 +194,7 @@ func readPair(path string) ([]byte, error) {
 		return nil, ErrNoPair
 	}
 	data := make([]byte, info.Size())
-	_, err = io.ReadFull(f, data)
+	_, err = f.ReadAt(data, 0)
 	return data, err
 }
 

@@ -26,7 +26,7 @@ func TestPairOutlivesPower(t *testing.T) {
 		for i := range rapid.IntRange(1, 6).Draw(rt, "writes") {
 			before, _ := os.ReadFile(path)
 			next := content.Draw(rt, "content")
-			if err := WritePair(path, next, 0o600); err != nil {
+			if err := NewPair(path, 0o600).Write(next); err != nil {
 				rt.Fatal(err)
 			}
 			after, err := os.ReadFile(path)
@@ -59,7 +59,7 @@ func TestPairIsCheap(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pair")
 	var files []os.FileInfo
 	for _, size := range []int{100, 2000, 0, 9000, 10000} {
-		if errs := WritePairs([]Content{{path, bytes.Repeat([]byte("x"), size)}}, 0o640); errs[0] != nil {
+		if errs := WritePairs([]Content{{NewPair(path, 0o640), bytes.Repeat([]byte("x"), size)}}); errs[0] != nil {
 			t.Fatal(errs[0])
 		}
 		info, err := os.Stat(path)
@@ -83,7 +83,7 @@ func TestPairIsCheap(t *testing.T) {
 func TestPairDamaged(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "pair")
-	if err := WritePair(path, []byte("content"), 0o600); err != nil {
+	if err := NewPair(path, 0o600).Write([]byte("content")); err != nil {
 		t.Fatal(err)
 	}
 	whole, err := os.ReadFile(path)
@@ -113,14 +113,14 @@ func TestPairDamaged(t *testing.T) {
 		if _, err := ReadPair(path); !errors.Is(err, row.want) {
 			t.Errorf("%d bytes: %v, not %v", len(row.data), err, row.want)
 		}
-		if err := WritePair(path, []byte("new"), 0o600); err != nil {
+		if err := NewPair(path, 0o600).Write([]byte("new")); err != nil {
 			t.Error(err)
 		}
 		if got, err := ReadPair(path); err != nil || string(got) != "new" {
 			t.Errorf("%q %v", got, err)
 		}
 	}
-	if err := WritePair(filepath.Join(path, "below", "a file"), nil, 0o600); err == nil || !strings.Contains(err.Error(), path) {
+	if err := NewPair(filepath.Join(path, "below", "a file"), 0o600).Write(nil); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("%v", err)
 	}
 }
@@ -148,7 +148,7 @@ func (f *brokenFile) syncData() error { return errBroken }
 func TestPairRefused(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "pair")
-	if err := WritePair(path, []byte("content"), 0o600); err != nil {
+	if err := NewPair(path, 0o600).Write([]byte("content")); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(path)

@@ -200,13 +200,16 @@ type DemoOptions struct {
 	Seconds int     // how long customers come, about
 	Rate    float64 // journeys of customers a second; 0: what the machine takes with ease
 	Keep    bool    // keep the directory
-	JSON    bool    // print the report as one JSON object
-	Quiet   bool
-	Binary  string
-	Page    tui.Page // how text for people is drawn
-	Stdout  io.Writer
-	Stderr  io.Writer
-	Version string
+	// Postgres is the address of an empty database for the shop whose releases
+	// change it; "" plays the shop whose data are in an SQLite file.
+	Postgres string
+	JSON     bool // print the report as one JSON object
+	Quiet    bool
+	Binary   string
+	Page     tui.Page // how text for people is drawn
+	Stdout   io.Writer
+	Stderr   io.Writer
+	Version  string
 }
 
 func (f *face) demoCommand() *cobra.Command {
@@ -218,7 +221,11 @@ func (f *face) demoCommand() *cobra.Command {
 and meanwhile deploys, rolls back, tries releases that are broken, kills parts
 of noon and upgrades it. It ends with a report of what was lost. It needs no
 root and leaves nothing behind. The whole of it is always played; what is left
-of the time is spent on more rounds of it.`,
+of the time is spent on more rounds of it.
+
+With --postgres it is another shop: each of its six releases renames, splits,
+moves or adds columns that the one before still uses, while both are live. The
+database is not emptied at the end.`,
 		Args: args(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if f.parts.Demo == nil {
@@ -241,6 +248,7 @@ of the time is spent on more rounds of it.`,
 	}
 	c.Flags().IntVar(&o.Seconds, "seconds", o.Seconds, "how long customers come, about")
 	c.Flags().Float64Var(&o.Rate, "rate", 0, "customers a second (default: what the machine takes with ease)")
+	c.Flags().StringVar(&o.Postgres, "postgres", "", "address of an empty PostgreSQL database whose role may make roles, for a shop that changes its tables")
 	c.Flags().BoolVar(&o.Keep, "keep", false, "keep the directory with everything in it")
 	return c
 }

@@ -20,6 +20,7 @@ type Options struct {
 	For      time.Duration // how long customers come, at least; the script is always played to its end
 	Rate     float64       // journeys of customers a second; 0: what the machine takes with ease
 	Keep     bool          // keep the directory
+	Database string        // address of an empty PostgreSQL database, for the shop whose releases change it; "": the other one
 	Version  string
 	Environ  []string
 	Progress io.Writer // a line for everything that is done
@@ -69,6 +70,9 @@ type demo struct {
 	serve  *server
 	client *api.Client
 	site   noon.Site
+	plot   plot
+	live   string // release
+	owner  string // token of the shop's owner
 
 	customers *load.Load
 	book      ledger
@@ -79,6 +83,7 @@ type demo struct {
 // prepare makes the directory and starts noon in it.
 func (d *demo) prepare(ctx context.Context) (err error) {
 	d.site = noon.Site{App: "shop", Environment: "production"}
+	d.plot, d.owner = plotOf(d.opts.Database), token()
 	if err := needed(); err != nil {
 		return err
 	}

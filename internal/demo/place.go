@@ -37,7 +37,7 @@ func needed() error {
 		if _, err := exec.LookPath(tool); err != nil {
 			return &noon.Error{
 				Kind: noon.Invalid, Op: "play the demo", Err: err,
-				Hint: "The demo builds four releases of a small shop: it needs Go (https://go.dev/dl) and git in PATH.",
+				Hint: "The demo builds releases of a small shop: it needs Go (https://go.dev/dl) and git in PATH.",
 			}
 		}
 	}

@@ -29,8 +29,8 @@ type Report struct {
 	Rollbacks          int         `json:"rollbacks"`
 	Crashes            int         `json:"crashes"` // parts of noon that were ended with kill -9
 	RollbackMS         Spread      `json:"rollback_ms"`
-	DeployOverheadMS   int64       `json:"deploy_overhead_ms"` // median over the deployments to r2 that nothing disturbed; see Overhead
-	States             []StateTime `json:"states"`             // of the first deployment to r2
+	DeployOverheadMS   int64       `json:"deploy_overhead_ms"` // median over the deployments that nothing disturbed; see Overhead
+	States             []StateTime `json:"states"`             // of the first deployment under load
 
 	OrdersResent    int64 `json:"orders_resent"`    // reached the shop more often than they were sent
 	OrdersUnhandled int64 `json:"orders_unhandled"` // the worker has lost

@@ -54,7 +54,7 @@ func (m *moment) is(d noon.Deployment, e noon.Event) bool {
 // script is what happens while customers are there: once the whole of it, then
 // rounds of it until the time is over.
 func (d *demo) script(ctx context.Context) error {
-	for _, act := range d.acts() {
+	for _, act := range d.plot.acts(d) {
 		if err := act(ctx); err != nil {
 			return err
 		}
@@ -75,7 +75,7 @@ func (d *demo) script(ctx context.Context) error {
 	return nil
 }
 
-// round is a way back to r1 and there again.
+// round is a way back and there again.
 type round struct{ back, there move }
 
 // rounds are those that are played when there is time left, every second one
@@ -88,36 +88,6 @@ func (d *demo) rounds() []round {
 	}
 	at := moment{noon.Intent, "enter", noon.Switched}
 	return append(list, round{d.killed(d.goBack(), at), d.again()}, round{d.killedHost(d.goBack(), at), d.again()}, round{d.upgraded(d.goBack(), at), d.again()})
-}
-
-// again is the deployment of r2 that everything is tried on.
-func (d *demo) again() move {
-	return move{args: []string{"deploy", "r2"}, from: "r1", to: "r2", want: good, what: "deploy r2"}
-}
-
-// goBack goes from r2 back to r1.
-func (d *demo) goBack() move {
-	return move{args: []string{"rollback"}, from: "r2", to: "r1", want: good, what: "rollback to r1"}
-}
-
-func (d *demo) acts() []func(context.Context) error {
-	run := func(m move) func(context.Context) error {
-		return func(ctx context.Context) error { return d.deploy(ctx, m) }
-	}
-	return []func(context.Context) error{
-		run(d.again()),
-		run(d.goBack()),
-		run(d.again()),
-		run(move{args: []string{"deploy", "r3"}, from: "r2", to: "r3", want: back, what: "try r3, which is never ready"}),
-		run(move{args: []string{"deploy", "r4"}, from: "r2", to: "r4", want: back, what: "try r4, whose checkout is broken"}),
-		run(d.goBack()),
-		run(d.killed(d.again(), moment{noon.Intent, "enter", noon.Staged})),
-		run(d.goBack()),
-		run(d.killedHost(d.again(), moment{noon.Done, "enter", noon.Staged})),
-		d.upgradeToCopy,
-		run(d.goBack()),
-		run(d.upgraded(d.again(), moment{noon.Intent, "enter", noon.Staged})),
-	}
 }
 
 // moments are those of a deployment at which noon is disturbed.
@@ -184,7 +154,7 @@ func (d *demo) upgradeToCopy(ctx context.Context) error {
 	}
 	d.say.line("%s", said)
 	d.book.step(Step{AtMS: d.book.at(start), What: "upgrade noon", Kind: StepUpgrade, MS: millis(time.Since(start)), Outcome: "done", Expected: true})
-	return d.served(ctx, "r2")
+	return d.served(ctx, d.live)
 }
 
 func (d *demo) upgrade(ctx context.Context, binary string) (string, error) {
@@ -256,6 +226,7 @@ func (d *demo) conclude(ctx context.Context, m move, e ended, v api.DeploymentVi
 		live = m.from
 	}
 	d.allow(live)
+	d.live = live
 	d.book.live(live)
 	if err := d.served(ctx, live); err != nil {
 		return err

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/noon-deploy/noon"
-	"github.com/noon-deploy/noon/examples/shop/releases"
 	"github.com/noon-deploy/noon/internal/api"
 	"github.com/noon-deploy/noon/internal/load"
 )
@@ -73,11 +72,11 @@ func (d *demo) commit(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	var commits []string
-	for n := 1; n <= releases.SQLite.Count(); n++ {
-		if err := releases.SQLite.Write(d.place.source(), n); err != nil {
+	for n := 1; n <= d.plot.shop.Count(); n++ {
+		if err := d.plot.shop.Write(d.place.source(), n); err != nil {
 			return nil, err
 		}
-		for _, args := range [][]string{{"add", "--all"}, {"commit", "--quiet", "--message", releases.SQLite.Title(n)}} {
+		for _, args := range [][]string{{"add", "--all"}, {"commit", "--quiet", "--message", d.plot.shop.Title(n)}} {
 			if err := d.git(ctx, args...); err != nil {
 				return nil, err
 			}
@@ -121,12 +120,18 @@ func (d *demo) configure(ctx context.Context) error {
 	if err := d.noon.must(ctx, "", nil, "env", "set", "DATA_DIR="+d.place.shopData()); err != nil {
 		return err
 	}
-	for _, secret := range []string{"SESSION_KEY", "ADMIN_TOKEN"} {
-		if err := d.noon.must(ctx, token(), nil, "env", "set", "--secret", secret); err != nil {
+	secrets := [][2]string{{"SESSION_KEY", token()}, {"ADMIN_TOKEN", d.owner}}
+	if d.opts.Database != "" {
+		secrets = append(secrets, [2]string{"DATABASE_URL", d.opts.Database})
+	}
+	told := "DATA_DIR"
+	for _, secret := range secrets {
+		if err := d.noon.must(ctx, secret[1], nil, "env", "set", "--secret", secret[0]); err != nil {
 			return err
 		}
+		told += ", " + secret[0]
 	}
-	d.say.line("env      DATA_DIR, SESSION_KEY and ADMIN_TOKEN are set")
+	d.say.line("env      %s are set", told)
 	return nil
 }
 
@@ -190,7 +195,7 @@ func (d *demo) close(ctx context.Context) error {
 	d.say.line("close    the last customer has left; comparing what they were told with what is stored")
 	var err error
 	verify := func(ctx context.Context) (load.Verification, error) {
-		return d.customers.Verify(ctx, load.OrdersInFile(d.place.shopFile()))
+		return d.customers.Verify(ctx, d.stored())
 	}
 	err = await(ctx, "the shop's worker to handle all orders", partLimit, func(ctx context.Context) (bool, error) {
 		d.book.verified, err = verify(ctx)

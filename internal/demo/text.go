@@ -39,7 +39,11 @@ func (r *Report) headline(b *strings.Builder) {
 		}
 	}
 	fmt.Fprintf(b, "In %.0f seconds, while %s came by, noon deployed %s, rolled back\n", r.Seconds, count(r.Journeys, "customer"), times(r.Deploys-tried))
-	fmt.Fprintf(b, "%s, turned %s back, was killed %s and upgraded %s.\n\n", times(r.Rollbacks), count(int64(tried), "broken release"), times(r.Crashes), times(r.Upgrades))
+	turned := ""
+	if tried > 0 {
+		turned = "turned " + count(int64(tried), "broken release") + " back, "
+	}
+	fmt.Fprintf(b, "%s, %swas killed %s and upgraded %s.\n\n", times(r.Rollbacks), turned, times(r.Crashes), times(r.Upgrades))
 }
 
 // times writes how often something was.

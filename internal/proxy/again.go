@@ -104,7 +104,7 @@ func (t *turn) untried(e *endpoint) bool { return e != t.endpoint && !slices.Con
 func (t *turn) patience() time.Duration {
 	limit := t.firstByte()
 	if end := t.deadline.Load(); limit > 0 && end != 0 && t.alternative() {
-		limit = min(limit, max(time.Until(time.Unix(0, end))/2, time.Millisecond))
+		limit = min(limit, max(t.left(end)/2, time.Millisecond))
 	}
 	return limit
 }

@@ -185,8 +185,8 @@ func choose(pool, tried []*endpoint) *endpoint {
 	if j >= i {
 		j++
 	}
-	now := time.Now().UnixNano()
 	a, b := pool[i], pool[j]
+	now := a.clock()
 	if b.load() < a.load() {
 		a, b = b, a
 	}

@@ -164,7 +164,7 @@ func (p *Proxy) health() Health {
 	for _, a := range p.Addrs() {
 		h.Addresses = append(h.Addresses, a.String())
 	}
-	for _, path := range predecessors(p.cfg.Control) {
+	for _, path := range p.predecessors() {
 		if pid, err := strconv.Atoi(strings.TrimPrefix(path, p.cfg.Control+".")); err == nil {
 			h.Predecessors = append(h.Predecessors, pid)
 		}

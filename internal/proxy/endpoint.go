@@ -29,17 +29,17 @@ type endpoint struct {
 	work   gauge
 	served atomic.Int64
 	failed atomic.Int64
-	avoid  atomic.Int64            // unix nanoseconds until which others are preferred
+	avoid  atomic.Int64            // until when others are preferred, by clock
 	sick   atomic.Pointer[string]  // why it does not answer its health check; nil: it does
 	out    atomic.Pointer[leftOut] // it answers worse than others; nil: it takes its part
 	bad    atomic.Int64            // answers 5xx
 	badRow atomic.Int32            // and in a row
 	tally  tally
 	row    atomic.Int32 // bad moments since it last answered
-	trial  atomic.Int64 // unix nanoseconds until which one request finds out whether it is well again
+	trial  atomic.Int64 // until when one request finds out whether it is well again, by clock
 	heard  atomic.Int64 // when it last began an answer, by clock
-	begun  atomic.Int64 // unix nanoseconds since which it takes its part
-	clock  func() int64 // the sweeper's, in milliseconds
+	begun  atomic.Int64 // since when it takes its part, by clock
+	clock  func() int64 // the sweeper's, in milliseconds, which nobody sets
 
 	mark []byte // the field that tells users the release
 	pool *pool  // connections to it
@@ -57,7 +57,7 @@ func (p *Proxy) newEndpoint(site noon.Site, e noon.Endpoint) *endpoint {
 		mark:     []byte(releaseHeader + ": " + noon.ReleaseName(e.Revision.Release) + "\r\n"),
 		pool:     newPool(e, p.sweeper.clock, &p.slabs),
 	}
-	made.begun.Store(time.Now().UnixNano())
+	made.begun.Store(made.clock())
 	return made
 }
 
@@ -68,19 +68,20 @@ const slowStart = 5 * time.Second
 // answers notes that the instance has answered.
 func (e *endpoint) answers() {
 	e.served.Add(1)
-	if now := e.clock(); e.heard.Load() != now {
+	now := e.clock()
+	if e.heard.Load() != now {
 		e.heard.Store(now)
 	}
 	if e.row.Load() != 0 {
 		e.row.Store(0)
 		e.avoid.Store(0)
 		e.trial.Store(0)
-		e.begun.Store(time.Now().UnixNano())
+		e.begun.Store(now)
 	}
 }
 
 // stumbles notes that it has not: it is avoided for a time that doubles.
-func (e *endpoint) stumbles(reached bool) { e.stumblesAt(time.Now().UnixNano(), reached) }
+func (e *endpoint) stumbles(reached bool) { e.stumblesAt(e.clock(), reached) }
 
 // stumblesAt is stumbles at a time. What fails while it is avoided was sent
 // before, or for want of another: that is the same bad moment.
@@ -94,13 +95,13 @@ func (e *endpoint) stumblesAt(now int64, reached bool) {
 		n-- // the first may have been the request's own fault
 	}
 	if n > 0 {
-		e.avoid.Store(now + int64(avoidFor<<min(n-1, 5)))
+		e.avoid.Store(now + (avoidFor << min(n-1, 5)).Milliseconds())
 	}
 }
 
 // well reports whether requests should come, as far as is known.
 func (e *endpoint) well(now int64) bool {
-	return e.avoid.Load() < now && e.sick.Load() == nil && e.out.Load() == nil && (e.row.Load() < doubtful || e.trial.Load() < now)
+	return e.avoid.Load() <= now && e.sick.Load() == nil && e.out.Load() == nil && (e.row.Load() < doubtful || e.trial.Load() <= now)
 }
 
 const (
@@ -118,13 +119,13 @@ func (e *endpoint) admits(now int64) bool {
 		return true
 	}
 	until := e.trial.Load()
-	return until < now && e.trial.CompareAndSwap(until, now+int64(trialFor))
+	return until <= now && e.trial.CompareAndSwap(until, now+trialFor.Milliseconds())
 }
 
 // cold reports, by chance, that another should be taken.
 func (e *endpoint) cold(now int64) bool {
 	age := now - e.begun.Load()
-	return age < int64(slowStart) && rand.Int64N(int64(slowStart)) > age //nolint:gosec // a lot is drawn
+	return age < slowStart.Milliseconds() && rand.Int64N(slowStart.Milliseconds()) > age //nolint:gosec // a lot is drawn
 }
 
 // What makes an instance one that has fallen silent, perhaps: it is not

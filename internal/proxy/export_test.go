@@ -37,13 +37,13 @@ func ReadRouting(body io.Reader) (noon.Routing, error) {
 
 // WriteStored writes the file of a site.
 func WriteStored(dir string, r noon.Routing) error {
-	s := store{dir: dir}
+	s := newStore(dir, nil)
 	return s.save([]stored{{Routing: r}})[0]
 }
 
 // ReadStored reads the file of a site.
 func ReadStored(dir string, site noon.Site) (noon.Routing, error) {
-	state := loadSite(store{dir: dir}.path(site), site)
+	state := loadSite(newStore(dir, nil).path(site), site)
 	if state.problem != "" {
 		return noon.Routing{}, errors.New(state.problem)
 	}
@@ -79,7 +79,7 @@ type Claims struct {
 // NewClaims routes r.
 func NewClaims(dir string, r noon.Routing) (*Claims, error) {
 	c := &Claims{p: &Proxy{
-		store: store{dir: dir}, limits: Limits{}.withDefaults(),
+		store: newStore(dir, nil), limits: Limits{}.withDefaults(),
 		sites: map[noon.Site]*siteState{}, endpoints: map[string]*endpoint{}, over: make(chan struct{}),
 	}}
 	c.p.publish()
@@ -169,28 +169,32 @@ func (b *Budget) Age() { b.age() }
 func (b *Budget) Spend() bool { return b.spend() }
 
 // Ward is an endpoint for what is known of its health.
-type Ward struct{ e endpoint }
+type Ward struct {
+	e     endpoint
+	begun time.Time
+}
 
 // NewWard makes an endpoint that began at a time.
 func NewWard(begun time.Time) *Ward {
-	w := &Ward{}
-	w.e.clock = func() int64 { return 0 }
-	w.e.begun.Store(begun.UnixNano())
+	w := &Ward{begun: begun}
+	w.e.clock = func() int64 { return w.clock(time.Now()) }
 	return w
 }
 
+func (w *Ward) clock(at time.Time) int64 { return at.Sub(w.begun).Milliseconds() }
+
 // Stumble, Answer, FallSick and Heal are what happens to it.
-func (w *Ward) Stumble(at time.Time, reached bool) { w.e.stumblesAt(at.UnixNano(), reached) }
+func (w *Ward) Stumble(at time.Time, reached bool) { w.e.stumblesAt(w.clock(at), reached) }
 func (w *Ward) Answer()                            { w.e.answers() }
 func (w *Ward) FallSick() bool                     { return w.e.fallSick(errors.New("it is sick")) }
 func (w *Ward) Heal() bool                         { return w.e.heal() }
 
 // Admits asks whether it takes one request more.
-func (w *Ward) Admits(at time.Time) bool { return w.e.admits(at.UnixNano()) }
+func (w *Ward) Admits(at time.Time) bool { return w.e.admits(w.clock(at)) }
 
 // Well, Cold and Ailment are what is known of it at a time.
-func (w *Ward) Well(at time.Time) bool { return w.e.well(at.UnixNano()) }
-func (w *Ward) Cold(at time.Time) bool { return w.e.cold(at.UnixNano()) }
+func (w *Ward) Well(at time.Time) bool { return w.e.well(w.clock(at)) }
+func (w *Ward) Cold(at time.Time) bool { return w.e.cold(w.clock(at)) }
 func (w *Ward) Ailment() string        { return w.e.ailment() }
 
 // Hosts is a snapshot of sites of which only the host names and paths count.

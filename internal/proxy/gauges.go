@@ -85,7 +85,7 @@ type group struct {
 func (p *Proxy) leftOut() map[group]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now().UnixNano()
+	now := p.sweeper.clock()
 	count := map[group]int{}
 	for _, state := range p.sites {
 		for _, r := range state.routing.Endpoints {

@@ -257,7 +257,7 @@ func (e *endpoint) heal() bool {
 	if e.sick.Load() == nil || e.sick.Swap(nil) == nil {
 		return false
 	}
-	e.begun.Store(time.Now().UnixNano())
+	e.begun.Store(e.clock())
 	return true
 }
 

@@ -14,7 +14,7 @@ func (t *turn) bound() {
 		return // of a stream
 	}
 	if total := t.target.site.traffic.Limits.Total; total > 0 {
-		t.deadline.Store(t.account.begin.Add(total).UnixNano())
+		t.deadline.Store(int64(t.account.begin.Sub(t.proxy.sweeper.start) + total))
 	}
 }
 
@@ -22,14 +22,19 @@ func (t *turn) bound() {
 // request's time; 0 is no limit of its own.
 func (t *turn) within(d time.Duration) {
 	if end := t.deadline.Load(); end != 0 {
-		left := max(time.Until(time.Unix(0, end)), time.Millisecond)
-		last := d == 0 || left < d
-		if last {
-			d = left
-		}
+		last := d == 0 || t.left(end) < d
 		t.last.Store(last)
+		if last {
+			t.conn.until(time.Duration(end))
+			return
+		}
 	}
 	t.conn.within(d)
+}
+
+// left is the time until the end of the request's time.
+func (t *turn) left(end int64) time.Duration {
+	return time.Duration(end) - time.Since(t.proxy.sweeper.start)
 }
 
 // awaitBegin limits how long the instance may take to begin its answer, from
@@ -59,7 +64,7 @@ func (t *turn) sending() {
 // overdue reports that the time of the request is over.
 func (t *turn) overdue() bool {
 	end := t.deadline.Load()
-	return end != 0 && (t.last.Load() && t.conn.due.Load() == expired || time.Now().UnixNano() >= end)
+	return end != 0 && (t.last.Load() && t.conn.due.Load() == expired || t.left(end) <= 0)
 }
 
 // late makes the end of the request's time what it is, whatever it has ended.

@@ -267,7 +267,7 @@ func (e *endpoint) leaveOut(why string, first time.Duration, now time.Time) time
 func (e *endpoint) takeBack(now time.Time) {
 	e.tally.answers, e.tally.bad, e.tally.back = 0, 0, now
 	e.badRow.Store(0)
-	e.begun.Store(now.UnixNano())
+	e.begun.Store(e.clock())
 	e.out.Store(nil)
 }
 

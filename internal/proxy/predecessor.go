@@ -38,7 +38,7 @@ func (p *Proxy) askPredecessors(ctx context.Context, ask func(context.Context, *
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var errs []error
-	for _, path := range predecessors(p.cfg.Control) {
+	for _, path := range p.predecessors() {
 		wg.Go(func() {
 			answer, err := askOne(ctx, path, ask)
 			mu.Lock()
@@ -68,6 +68,18 @@ func askOne(ctx context.Context, path string, ask func(context.Context, *Client)
 		return nil, nil
 	}
 	return answer, err
+}
+
+// predecessors are the sockets of the proxies before that still finish
+// something. Each has made its own before this process began: once there is none
+// there never is one again, and nobody looks.
+func (p *Proxy) predecessors() []string {
+	if p.first.Load() {
+		return nil
+	}
+	paths := predecessors(p.cfg.Control)
+	p.first.Store(len(paths) == 0)
+	return paths
 }
 
 // gone reports that nobody listens on a socket.

@@ -105,6 +105,7 @@ type Proxy struct {
 	heldUnknown atomic.Int64 // requests that wait for a site that could not be read
 	active      gauge        // requests in the handler
 	draining    atomic.Bool  // a successor takes the new connections
+	first       atomic.Bool  // no proxy before this one is left
 
 	// changes serialises whatever replaces the snapshot or the process.
 	changes  sync.Mutex
@@ -157,7 +158,7 @@ func Open(cfg Config) (*Proxy, error) {
 	}
 	p := &Proxy{
 		cfg: cfg, limits: cfg.Limits.withDefaults(), log: cfg.Log,
-		store: store{dir: cfg.Dir, faults: cfg.Faults},
+		store: newStore(cfg.Dir, cfg.Faults),
 		sites: map[noon.Site]*siteState{}, endpoints: map[string]*endpoint{},
 		over: make(chan struct{}), ids: newRequestIDs(),
 	}

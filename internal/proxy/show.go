@@ -50,7 +50,7 @@ func (p *Proxy) routed(st noon.RoutingStatus) noon.Routed {
 	if st.Problem != "" {
 		v.Problems = append(v.Problems, st.Problem)
 	}
-	now := time.Now().UnixNano()
+	now := p.sweeper.clock()
 	for _, s := range st.Endpoints {
 		e := noon.RoutedEndpoint{EndpointStatus: s}
 		if known := p.endpoints[s.ID]; known != nil {

@@ -23,6 +23,11 @@ import (
 type store struct {
 	dir    string
 	faults *fault.Points
+	pairs  map[noon.Site]*atomicfile.Pair // those that were written
+}
+
+func newStore(dir string, faults *fault.Points) store {
+	return store{dir: dir, faults: faults, pairs: map[noon.Site]*atomicfile.Pair{}}
 }
 
 // stored is the JSON of a file.
@@ -34,6 +39,15 @@ type stored struct {
 func (s store) sites() string { return filepath.Join(s.dir, "sites") }
 
 func (s store) path(site noon.Site) string { return filepath.Join(s.sites(), site.Key()+".json") }
+
+func (s store) pair(site noon.Site) *atomicfile.Pair {
+	p := s.pairs[site]
+	if p == nil {
+		p = atomicfile.NewPair(s.path(site), 0o600)
+		s.pairs[site] = p
+	}
+	return p
+}
 
 // save makes the configurations of sites durable, all at once, and gives the
 // error of each: of one that has an error nothing was changed.
@@ -49,10 +63,10 @@ func (s store) save(list []stored) []error {
 			errs[i] = &noon.Error{Kind: noon.Internal, Op: "encode the routing of", Subject: st.Routing.Site.String(), Err: err}
 			return slices.Repeat(errs[i:i+1], len(list))
 		}
-		files[i] = atomicfile.Content{Path: s.path(st.Routing.Site), Data: data}
+		files[i] = atomicfile.Content{Pair: s.pair(st.Routing.Site), Data: data}
 	}
 	s.faults.Point("proxy save before")
-	for i, err := range atomicfile.WritePairs(files, 0o600) {
+	for i, err := range atomicfile.WritePairs(files) {
 		if err != nil {
 			errs[i] = &noon.Error{
 				Kind: noon.Failure, Op: "save the routing of", Subject: list[i].Routing.Site.String(), Err: err,

@@ -58,7 +58,7 @@ type turn struct {
 	tooLarge atomic.Bool  // the body is more than the site takes
 	replying atomic.Bool  // the final answer is on its way to the user
 	last     atomic.Bool  // what is waited for is the end of that time
-	deadline atomic.Int64 // end of the time of the request, unix nanoseconds; 0: there is none
+	deadline atomic.Int64 // end of the time of the request, nanoseconds since the sweeper's start; 0: there is none
 
 	// under conn.mu
 	abandoned bool // the user has left

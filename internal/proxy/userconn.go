@@ -44,6 +44,14 @@ func (c *userConn) within(d time.Duration) {
 	if d > 0 {
 		due = c.proxy.sweeper.clock() + (d + sweepEvery).Milliseconds()
 	}
+	c.wait(due)
+}
+
+// until limits it to a time since the start of the sweeper's clock. Unlike with
+// within it is not over too soon where the sweeper is late.
+func (c *userConn) until(end time.Duration) { c.wait(max(end.Milliseconds(), 0) + 1) }
+
+func (c *userConn) wait(due int64) {
 	if c.due.Swap(due) == expired {
 		// The wait before ended by itself at the moment its time was over, or
 		// there is another one.

@@ -61,6 +61,8 @@ type filling struct {
 	users  bool // sessions that are not noon's have done something lately
 	filled int64
 	share  []int64 // of each worker in filled; only it writes its own
+
+	turn sync.Mutex // of the one worker that works while there are users
 }
 
 // pass walks the table once, from where the journal says.
@@ -69,6 +71,9 @@ func (f *filling) pass(ctx context.Context) error {
 		return explain("read the journal", f.stage, err)
 	}
 	f.limit, f.ended = min(firstBatch, f.e.c.Batch), false
+	if err := f.throttle(ctx, f.conn); err != nil { // all workers have to know of users
+		return explain("look at the server's load", f.b.Table, err)
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var all sync.WaitGroup
@@ -172,14 +177,10 @@ func (f *filling) worker(ctx context.Context, slot int) error {
 			return err
 		}
 		f.e.c.Fault.Point("postgres.backfill.before")
-		began := time.Now()
-		if err := f.batch(ctx, conn, slot, s); err != nil {
+		if err := f.gently(ctx, func() error { return f.batch(ctx, conn, slot, s) }); err != nil {
 			return err
 		}
 		f.e.c.Fault.Point("postgres.backfill.after")
-		if !f.rest(ctx, time.Since(began)) {
-			return ctx.Err()
-		}
 	}
 }
 

@@ -23,14 +23,28 @@ func (f *filling) adapt(took time.Duration, filled int64) {
 	f.tell(p)
 }
 
-// rest leaves the server to users, if there are any, for as long as a batch had
-// it: a worker computes without a break, and whoever commits beside it waits
-// until what it has logged is written too.
-func (f *filling) rest(ctx context.Context, took time.Duration) bool {
+// gently leaves the server to users, if there are any: one worker has a batch at
+// a time, and then there is none for as long as that took. A worker computes
+// without a break, and whoever commits beside it waits until what it has logged
+// is written too.
+func (f *filling) gently(ctx context.Context, batch func() error) error {
 	f.mu.Lock()
 	users := f.users
 	f.mu.Unlock()
-	return !users || pause(ctx, took)
+	if !users {
+		return batch()
+	}
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	began := time.Now()
+	err := batch()
+	if err == nil && !pause(ctx, time.Since(began)) {
+		err = ctx.Err()
+	}
+	return err
 }
 
 // throttle waits while the server or its replicas do not keep up, and finds

@@ -51,6 +51,26 @@ func TestSpans(t *testing.T) {
 // Between batches the server is left to users for as long as a batch had it.
 func TestRest(t *testing.T) {
 	t.Parallel()
+	g := &gaps{}
+	crowded(t, postgres.Config{Batch: 500, BatchTime: time.Minute, Workers: 1, Trace: g})
+	if g.batches < 8 || g.short > 0 {
+		t.Errorf("after %d of %d batches the next statement came sooner than the batch had taken", g.short, g.batches)
+	}
+}
+
+// While there are users one worker at a time has a batch.
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	c := &counted{by: map[*pgx.Conn]int{}}
+	crowded(t, postgres.Config{Batch: 100, BatchTime: time.Minute, Workers: 4, Trace: c})
+	if len(c.by) < 2 || c.most != 1 {
+		t.Errorf("%d workers had batches, up to %d at once", len(c.by), c.most)
+	}
+}
+
+// crowded fills 4000 rows while a user is there.
+func crowded(t *testing.T, c postgres.Config) {
+	t.Helper()
 	s := newShop(t, "create table users (id int primary key, age text not null); insert into users select n, n::text from generate_series(1, 4000) n")
 	p := s.firstPlan(t, ageOnly)
 	user := s.connect(t, s.url)
@@ -60,15 +80,41 @@ func TestRest(t *testing.T) {
 	defer all.Wait()
 	defer leave()
 	s.until(t, "select count(*) = 1 from pg_stat_activity where state = 'active' and query = 'select pg_sleep(600)' and datname = current_database()")
-	g := &gaps{}
-	e := s.open(t, postgres.Config{Batch: 500, BatchTime: time.Minute, Workers: 1, Trace: g})
+	e := s.open(t, c)
 	if err := e.Reach(t.Context(), postgres.Order{Plan: &p, Phase: postgres.Expanded}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if g.batches < 8 || g.short > 0 {
-		t.Errorf("after %d of %d batches the next statement came sooner than the batch had taken", g.short, g.batches)
-	}
 }
+
+// counted counts the batches that are under way at once.
+type counted struct {
+	mu        sync.Mutex
+	by        map[*pgx.Conn]int
+	now, most int
+}
+
+func (c *counted) TraceBatchStart(ctx context.Context, conn *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.by[conn]++
+	c.now++
+	c.most = max(c.most, c.now)
+	return ctx
+}
+
+func (c *counted) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+
+func (c *counted) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now--
+}
+
+func (c *counted) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+
+func (c *counted) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
 // gaps looks at what a worker does between batches.
 type gaps struct {
