@@ -75,15 +75,7 @@ type mariaShop struct {
 
 func openMariaShop(t *testing.T) *mariaShop {
 	t.Helper()
-	server, err := dbtest.MariaDB(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	server := dbtest.ForTest(t, dbtest.MariaDB)
 	address, err := server.MariaDBDatabase(t.Context(), "shop")
 	if err != nil {
 		t.Fatal(err)

@@ -26,15 +26,7 @@ type mariaShop struct {
 
 func newMariaShop(t *testing.T, settings ...string) *mariaShop {
 	t.Helper()
-	server, err := dbtest.MariaDB(t.Context(), settings...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	server := dbtest.ForTest(t, dbtest.MariaDB, settings...)
 	address, err := server.MariaDBDatabase(t.Context(), "shop")
 	if err != nil {
 		t.Fatal(err)

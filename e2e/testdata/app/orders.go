@@ -22,7 +22,6 @@ var database = sync.OnceValues(func() (*sql.DB, error) {
 	config := mysql.NewConfig()
 	config.Net, config.Addr, config.User, config.DBName = "tcp", u.Host, u.User.Username(), strings.TrimPrefix(u.Path, "/")
 	config.Passwd, _ = u.User.Password()
-	config.InterpolateParams = true // what is prepared at the moment at which a trigger is made may fail: docs/how-to/versioned-changes.md
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
 		return nil, err

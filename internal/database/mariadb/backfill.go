@@ -36,8 +36,14 @@ type filling struct {
 	mu    sync.Mutex
 	is    *progress
 	next  key // where the next span begins
+	last  key // that there was when the pass began: later rows were made complete
 	ended bool
-	limit int    // rows of a span
+	limit int // rows of a span
+
+	glanced time.Time // when the server was looked at, and what was seen:
+	waiting bool      // somebody waits for a row
+	users   bool      // somebody uses the database
+
 	marks []mark // since what the slowest replica has
 	under []key  // beginnings of the spans that are under way, in their order
 }
@@ -65,6 +71,11 @@ func (f *filling) table() string { return qualified(f.plan.Database, f.b.Table) 
 
 // pass walks the table once, by several workers.
 func (f *filling) pass(ctx context.Context) error {
+	last, err := lastKey(ctx, f.conn, f.table(), f.b.Key)
+	if err != nil {
+		return err
+	}
+	f.last = last
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var all sync.WaitGroup
@@ -84,9 +95,11 @@ func (f *filling) worker(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close() }()                                                                        // it goes back into the pool
-	if _, err := conn.ExecContext(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"); err != nil { // rows that need nothing stay free
-		return err
+	defer func() { _ = conn.Close() }()                                                                                    // it goes back into the pool
+	for _, text := range []string{"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", "SET SESSION sql_notes = 0"} { // rows that need nothing stay free; a note is no warning
+		if _, err := conn.ExecContext(ctx, text); err != nil {
+			return err
+		}
 	}
 	for {
 		from, to, more, err := f.take(ctx, conn)
@@ -106,7 +119,9 @@ func (f *filling) worker(ctx context.Context) error {
 		if err := f.throttle(ctx); err != nil {
 			return err
 		}
-		pause(ctx, min(took/4, f.e.c.BatchTime)) // others want the server too
+		if !f.rest(ctx, took) {
+			return context.Cause(ctx)
+		}
 	}
 }
 
@@ -118,29 +133,45 @@ func (f *filling) take(ctx context.Context, conn *sql.Conn) (from, to key, more 
 		return nil, nil, false, nil
 	}
 	from = f.next
-	if to, err = keyAfter(ctx, conn, f.table(), f.b.Key, from, f.limit); err != nil {
+	if to, err = keyAfter(ctx, conn, f.table(), f.b.Key, from, f.last, f.limit); err != nil {
 		return nil, nil, false, err
 	}
 	f.next, f.ended = to, to == nil
+	if f.ended {
+		to = f.last
+	}
 	f.under = append(f.under, from)
 	return from, to, true, nil
 }
 
-// keyAfter is the key of the n-th row after a key, nil if there are less.
-func keyAfter(ctx context.Context, conn queries, table string, columns []KeyColumn, from key, n int) (key, error) {
+// keyAfter is the key of the n-th row after a key and up to another, nil if
+// there are less.
+func keyAfter(ctx context.Context, conn queries, table string, columns []KeyColumn, from, last key, n int) (key, error) {
+	list := keyList(columns, "")
+	return keyOf(ctx, conn, fmt.Sprintf("SELECT %s FROM %s WHERE %s AND %s ORDER BY %s LIMIT %d, 1", list, table, after(columns, from), upTo(columns, last), list, n-1))
+}
+
+// lastKey is the key of the last row, nil if there is none.
+func lastKey(ctx context.Context, conn queries, table string, columns []KeyColumn) (key, error) {
+	return keyOf(ctx, conn, fmt.Sprintf("SELECT %s FROM %s ORDER BY %s LIMIT 1", keyList(columns, ""), table, keyList(columns, " DESC")))
+}
+
+func keyList(columns []KeyColumn, order string) string {
 	var names []string
 	for _, c := range columns {
-		names = append(names, quote(c.Name))
+		names = append(names, quote(c.Name)+order)
 	}
-	list := strings.Join(names, ", ")
-	var to key
-	err := each(ctx, conn, func(v []sql.NullString) error {
+	return strings.Join(names, ", ")
+}
+
+func keyOf(ctx context.Context, conn queries, query string) (k key, err error) {
+	err = each(ctx, conn, func(v []sql.NullString) error {
 		for _, one := range v {
-			to = append(to, []byte(one.String))
+			k = append(k, []byte(one.String))
 		}
 		return nil
-	}, fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %d, 1", list, table, after(columns, from), list, n-1))
-	return to, err
+	}, query)
+	return k, err
 }
 
 // after is a condition that holds for rows after a key.
@@ -178,22 +209,28 @@ func (c KeyColumn) literal(value []byte) string {
 	return literal(string(value))
 }
 
-// batch fills the rows of a span that need it. The trigger does the work: for
-// it a row that is written at all is one to fill.
+// batch fills the rows of a span that need it.
 func (f *filling) batch(ctx context.Context, conn *sql.Conn, from, to key) (int64, error) {
-	set := []string{pending + " = " + pending}
+	where := fmt.Sprintf("%s >= %d AND %s AND %s", pending, untried, after(f.b.Key, from), upTo(f.b.Key, to))
+	keep := make([]string, 0, len(f.b.Keep)+1)
 	for _, c := range f.b.Keep {
-		set = append(set, quote(c)+" = "+quote(c))
+		keep = append(keep, quote(c)+" = "+quote(c))
 	}
-	text := fmt.Sprintf("UPDATE %s SET %s WHERE %s >= %d AND %s AND %s", f.table(), strings.Join(set, ", "), pending, untried, after(f.b.Key, from), upTo(f.b.Key, to))
-	until := time.Now().Add(f.e.c.LockBudget)
+	direct, until := f.b.Direct != "", time.Now().Add(f.e.c.LockBudget)
 	for {
 		f.e.c.Fault.Point("mariadb.batch.before")
-		result, err := conn.ExecContext(ctx, text)
-		if err == nil {
-			return result.RowsAffected()
+		fill := f.byTrigger
+		if direct {
+			fill = f.directly
 		}
-		if !busy(err) || time.Now().After(until) || !pause(ctx, 100*time.Millisecond) {
+		n, err := fill(ctx, conn, keep, where)
+		switch {
+		case err == nil:
+			return n, nil
+		case busy(err) && time.Now().Before(until) && pause(ctx, 100*time.Millisecond):
+		case direct && ctx.Err() == nil && !busy(err):
+			direct = false
+		default:
 			return 0, err
 		}
 	}
@@ -201,14 +238,13 @@ func (f *filling) batch(ctx context.Context, conn *sql.Conn, from, to key) (int6
 
 // done writes down how far the backfill is, and lets batches grow or shrink.
 func (f *filling) done(ctx context.Context, conn *sql.Conn, from key, n int64, took time.Duration) error {
-	waiting, err := waits(ctx, conn)
-	if err != nil {
+	if err := f.glance(ctx, conn); err != nil {
 		return err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
-	case took > f.e.c.BatchTime || waiting > 0:
+	case took > f.e.c.BatchTime || f.waiting:
 		f.limit = max(f.limit/2, min(smallest, f.e.c.Batch))
 	case took < f.e.c.BatchTime/2:
 		f.limit = min(f.limit*3/2+1, f.e.c.Batch)
@@ -231,12 +267,4 @@ func (f *filling) done(ctx context.Context, conn *sql.Conn, from key, n int64, t
 		f.marks = append(f.marks, mark{f.is.filled, time.Now()})
 	}
 	return nil
-}
-
-// waits is how many sessions wait for a row. It is a counter: the tables that
-// name them are filled anew only when nobody has asked for a while.
-func waits(ctx context.Context, conn *sql.Conn) (n int, err error) {
-	var name string
-	err = conn.QueryRowContext(ctx, "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'").Scan(&name, &n)
-	return n, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -93,8 +92,8 @@ func BenchmarkExpandUnderLoad(b *testing.B) {
 		s := large(b, rows)
 		p := s.plan(b, ageOnly)
 		one := s.release(b, "r1", 0)
-		before := writeFor(b, one, rows, func(ctx context.Context) { <-ctx.Done() }, 8*time.Second)
-		during := writeFor(b, one, rows, func(context.Context) { s.reach(b, p, mariadb.Expanded) }, time.Hour) //nolint:contextcheck // the expansion ends the writing, not the other way round
+		before := dbtest.WriteWhile(b, 8*time.Second, writer(one, rows), func(ctx context.Context) { <-ctx.Done() })
+		during := dbtest.WriteWhile(b, time.Hour, writer(one, rows), func(context.Context) { s.reach(b, p, mariadb.Expanded) }) //nolint:contextcheck // the expansion ends the writing, not the other way round
 		b.ReportMetric(float64(before[len(before)*99/100].Microseconds())/1000, "p99-before-ms")
 		b.ReportMetric(float64(during[len(during)*99/100].Microseconds())/1000, "p99-during-ms")
 		b.ReportMetric(float64(during[len(during)*99/100])/float64(before[len(before)*99/100]), "p99-ratio")
@@ -103,52 +102,18 @@ func BenchmarkExpandUnderLoad(b *testing.B) {
 	}
 }
 
-// writeFor writes 500 times a second while something happens, and returns how
-// long each statement took, sorted.
-func writeFor(b *testing.B, url string, rows int64, what func(context.Context), limit time.Duration) []time.Duration {
-	b.Helper()
-	const writers = 10
-	all := context.WithoutCancel(b.Context())
-	ctx, cancel := context.WithTimeout(all, limit)
-	defer cancel()
-	db, err := pool(url)
-	if err != nil {
-		b.Fatal(err)
+// writer is a session of a release that writes ages.
+func writer(url string, rows int64) func(context.Context) (func(*rand.Rand) error, func(), error) {
+	return func(ctx context.Context) (func(*rand.Rand) error, func(), error) {
+		db, err := pool(url)
+		if err != nil {
+			return nil, nil, err
+		}
+		db.SetMaxOpenConns(1)
+		write := func(rng *rand.Rand) error {
+			_, err := db.ExecContext(ctx, "UPDATE users SET age = ?, a = 'x' WHERE id = ?", fmt.Sprint(rng.IntN(90)), 1+rng.Int64N(rows))
+			return err
+		}
+		return write, func() { _ = db.Close() }, db.PingContext(ctx) // the benchmark has its answer
 	}
-	defer func() { _ = db.Close() }() // the benchmark has its answer
-	var mu sync.Mutex
-	var took []time.Duration
-	var group sync.WaitGroup
-	for w := range writers {
-		group.Go(func() {
-			conn, err := db.Conn(all)
-			if err != nil {
-				b.Error(err)
-				return
-			}
-			defer func() { _ = conn.Close() }() // every statement was answered
-			tick := time.NewTicker(time.Second / (500 / writers))
-			defer tick.Stop()
-			rng := rand.New(rand.NewPCG(uint64(w), 1))
-			for ctx.Err() == nil {
-				began := time.Now()
-				if _, err := conn.ExecContext(all, "UPDATE users SET age = ?, a = 'x' WHERE id = ?", fmt.Sprint(rng.IntN(90)), 1+rng.Int64N(rows)); err != nil {
-					b.Error(err)
-					return
-				}
-				mu.Lock()
-				took = append(took, time.Since(began))
-				mu.Unlock()
-				select {
-				case <-ctx.Done():
-				case <-tick.C:
-				}
-			}
-		})
-	}
-	what(ctx)
-	cancel()
-	group.Wait()
-	slices.Sort(took)
-	return took
 }

@@ -172,15 +172,7 @@ func (s *shop) dies(t *testing.T, e errand) {
 // The server dies in each phase, with writers on it.
 func TestServerKilled(t *testing.T) {
 	t.Parallel()
-	server, err := dbtest.MariaDB(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	server := dbtest.ForTest(t, dbtest.MariaDB)
 	w := newWatch(t.Context(), server.MariaDBURL("mysql"))
 	t.Cleanup(w.Close)
 	s := newShopOn(t, server, w, crowded)

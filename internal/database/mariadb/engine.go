@@ -194,7 +194,7 @@ func (e *Engine) Plan(ctx context.Context, set change.Set) (Plan, error) {
 	if err := e.allowed(ctx, conn); err != nil {
 		return Plan{}, err
 	}
-	target := Target{App: e.c.App, Database: e.database}
+	target := Target{App: e.c.App, Database: e.database, Comments: e.maria}
 	list, err := e.versions(ctx, conn)
 	if err != nil {
 		return Plan{}, err

@@ -14,20 +14,8 @@ import (
 // pair is a server and a replica of it.
 func pair(t *testing.T) (primary, replica *dbtest.Server) {
 	t.Helper()
-	start := func(settings ...string) *dbtest.Server {
-		s, err := dbtest.MariaDB(t.Context(), settings...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		return s
-	}
-	primary = start("log-bin=binary", "server-id=1", "binlog-format=ROW", "log-bin-trust-function-creators=1")
-	replica = start("server-id=2", "report-host=127.0.0.1")
+	primary = dbtest.ForTest(t, dbtest.MariaDB, "log-bin=binary", "server-id=1", "binlog-format=ROW", "log-bin-trust-function-creators=1")
+	replica = dbtest.ForTest(t, dbtest.MariaDB, "server-id=2", "report-host=127.0.0.1")
 	s := &shop{server: replica}
 	s.run(t, replica.MariaDBURL("mysql"), fmt.Sprintf(
 		"CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=%d, MASTER_USER='root', MASTER_PASSWORD='%s', MASTER_USE_GTID=slave_pos; START SLAVE", primary.Port(), dbtest.Password))

@@ -77,7 +77,7 @@ func newShopOn(tb testing.TB, server *dbtest.Server, w *watch, tables string) *s
 	releases := "`" + strings.ReplaceAll(s.app, "_", `\_`) + "\\_%`.*"
 	s.run(tb, s.root(), fmt.Sprintf("CREATE USER %[1]s_app IDENTIFIED BY '%[2]s'; GRANT ALL ON `%[3]s`.* TO %[1]s_app; CREATE USER %[1]s_noon IDENTIFIED BY '%[2]s'; "+
 		"GRANT CREATE USER, PROCESS ON *.* TO %[1]s_noon; GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, TRIGGER, SHOW VIEW, CREATE TEMPORARY TABLES ON `%[3]s`.* TO %[1]s_noon; "+
-		"GRANT SELECT, INSERT, UPDATE, DELETE, SHOW VIEW, EXECUTE, LOCK TABLES, CREATE TEMPORARY TABLES, CREATE, DROP, CREATE VIEW ON %[4]s TO %[1]s_noon WITH GRANT OPTION",
+		"GRANT SELECT, INSERT, UPDATE, DELETE, SHOW VIEW, EXECUTE, LOCK TABLES, CREATE TEMPORARY TABLES, CREATE, ALTER, DROP, CREATE VIEW ON %[4]s TO %[1]s_noon WITH GRANT OPTION",
 		s.app, password, strings.ReplaceAll(s.app, "_", `\_`), releases))
 	s.run(tb, s.old(), tables)
 	s.engine = s.open(tb, mariadb.Config{})

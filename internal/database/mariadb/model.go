@@ -14,6 +14,7 @@ type Target struct {
 	Database string // that holds the tables
 	From     int    // the version in force, 0 before the first
 	Views    []View // of the version in force; none: the tables themselves
+	Comments bool   // databases have comments: it is MariaDB
 }
 
 // model is the new version while operations are applied to it.

@@ -8,13 +8,15 @@ import (
 	"net"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-sql-driver/mysql"
 )
 
 const (
-	lagEvery = 250 * time.Millisecond // between two looks at replicas
-	lagLimit = 2 * time.Second        // that a replica may take to answer
+	glanceEvery = 50 * time.Millisecond  // between two looks at who uses the server
+	lagEvery    = 250 * time.Millisecond // between two looks at replicas
+	lagLimit    = 2 * time.Second        // that a replica may take to answer
 )
 
 // followers are the replicas of a server, and how far each is behind a backfill.
@@ -91,6 +93,58 @@ func (f *followers) close() {
 	for _, one := range f.list {
 		_ = one.db.Close() // nothing was written
 	}
+}
+
+// rest leaves the server to users, if there are any, for as long as a batch had
+// it, and reports whether ctx still lives.
+func (f *filling) rest(ctx context.Context, took time.Duration) bool {
+	f.mu.Lock()
+	users := f.users
+	f.mu.Unlock()
+	if !users {
+		return ctx.Err() == nil
+	}
+	return pause(ctx, took)
+}
+
+// glance looks whether others use the server, if nobody has just now.
+func (f *filling) glance(ctx context.Context, conn *sql.Conn) error {
+	f.mu.Lock()
+	recent := time.Since(f.glanced) < glanceEvery
+	if !recent {
+		f.glanced = time.Now()
+	}
+	f.mu.Unlock()
+	if recent {
+		return nil
+	}
+	waiting, err := waits(ctx, conn)
+	if err != nil {
+		return err
+	}
+	users, err := f.used(ctx, conn)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.waiting, f.users = waiting > 0, users
+	return err
+}
+
+// waits is how many sessions wait for a row. It is a counter: the tables that
+// name them are filled anew only when nobody has asked for a while.
+func waits(ctx context.Context, conn *sql.Conn) (n int, err error) {
+	var name string
+	err = conn.QueryRowContext(ctx, "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'").Scan(&name, &n)
+	return n, err
+}
+
+// used reports whether somebody else has used the database just now. Where the
+// app has noon's user they can not be told apart.
+func (f *filling) used(ctx context.Context, conn *sql.Conn) (used bool, err error) {
+	releases := base(f.e.c.Names) + "_"
+	err = conn.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM information_schema.processlist
+		WHERE (db = ? OR LEFT(db, ?) = ?) AND user <> 'system user' AND (user <> ? OR ?) AND (command <> 'Sleep' OR time < 2))`,
+		f.plan.Database, utf8.RuneCountInString(releases), releases, f.e.login, f.e.login == f.e.c.User).Scan(&used)
+	return used, err
 }
 
 // throttle waits while a replica does not keep up.

@@ -82,9 +82,10 @@ type Step struct {
 // Backfill makes the new columns of the rows that were there before.
 type Backfill struct {
 	Table  string      `json:"table"`
-	Key    []KeyColumn `json:"key"`            // walked in this order
-	Keep   []string    `json:"keep,omitempty"` // columns that the server would set by itself
-	Rows   int64       `json:"rows"`           // estimate
+	Key    []KeyColumn `json:"key"`              // walked in this order
+	Keep   []string    `json:"keep,omitempty"`   // columns that the server would set by itself
+	Direct string      `json:"direct,omitempty"` // what an UPDATE sets to fill a row without the trigger; "": it can not
+	Rows   int64       `json:"rows"`             // estimate
 	Checks []Check     `json:"checks,omitempty"`
 }
 

@@ -83,7 +83,7 @@ func (r *run) compare(ctx context.Context, table string, b *Backfill, n int, c C
 		}
 	}
 	for from, ended := key(nil), false; !ended; {
-		to, err := keyAfter(ctx, r.conn, table, b.Key, from, proofBatch)
+		to, err := keyAfter(ctx, r.conn, table, b.Key, from, nil, proofBatch)
 		if err != nil {
 			return err
 		}

@@ -190,6 +190,9 @@ func (r *run) expand(ctx context.Context, state string) error {
 		}
 		r.e.c.Fault.Point("mariadb.begin.after")
 	}
+	if err := r.e.tellAll(ctx, r.conn); err != nil {
+		return err
+	}
 	if err := r.stages(ctx, Expanded, r.plan.Expand); err != nil {
 		return err
 	}

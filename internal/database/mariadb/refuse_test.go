@@ -71,7 +71,7 @@ func TestPrivileges(t *testing.T) {
 	set := read(t, renewal)
 	for _, take := range []string{
 		"REVOKE CREATE USER ON *.* FROM %[1]s_noon", "REVOKE PROCESS ON *.* FROM %[1]s_noon", "REVOKE TRIGGER ON `%[2]s`.* FROM %[1]s_noon",
-		"REVOKE CREATE VIEW ON `%[2]s\\_%%`.* FROM %[1]s_noon", "REVOKE GRANT OPTION ON `%[2]s\\_%%`.* FROM %[1]s_noon",
+		"REVOKE ALTER ON `%[2]s\\_%%`.* FROM %[1]s_noon", "REVOKE CREATE VIEW ON `%[2]s\\_%%`.* FROM %[1]s_noon", "REVOKE GRANT OPTION ON `%[2]s\\_%%`.* FROM %[1]s_noon",
 	} {
 		s.run(t, s.root(), fmt.Sprintf(take, s.app, strings.ReplaceAll(s.app, "_", `\_`)))
 		_, err := s.engine.Plan(t.Context(), set)
@@ -257,15 +257,7 @@ func TestSessions(t *testing.T) {
 // A server with a binary log says what it needs.
 func TestBinaryLog(t *testing.T) {
 	t.Parallel()
-	server, err := dbtest.MariaDB(t.Context(), "log-bin=binary", "server-id=1", "binlog-format=STATEMENT")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	server := dbtest.ForTest(t, dbtest.MariaDB, "log-bin=binary", "server-id=1", "binlog-format=STATEMENT")
 	s := &shop{server: server, app: "s"}
 	if _, err := server.MariaDBDatabase(t.Context(), s.app); err != nil {
 		t.Fatal(err)
@@ -277,7 +269,7 @@ func TestBinaryLog(t *testing.T) {
 	w := newWatch(t.Context(), server.MariaDBURL("mysql"))
 	t.Cleanup(w.Close)
 	s = newShopOn(t, server, w, people)
-	_, err = s.engine.Plan(t.Context(), read(t, renewal))
+	_, err := s.engine.Plan(t.Context(), read(t, renewal))
 	if noon.KindOf(err) != noon.Invalid || !strings.Contains(noon.HintOf(err), "SET GLOBAL log_bin_trust_function_creators = 1") {
 		t.Errorf("no trust: %v", err)
 	}

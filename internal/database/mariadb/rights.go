@@ -21,7 +21,7 @@ func (e *Engine) needs() []need {
 	return []need{
 		{privileges: []string{"CREATE USER", "PROCESS"}},
 		{database: e.database, privileges: []string{"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "TRIGGER", "SHOW VIEW", "CREATE TEMPORARY TABLES"}},
-		{database: Name(e.c.Names, "r1"), privileges: append(releaseRights(), "CREATE", "DROP", "CREATE VIEW"), grants: true},
+		{database: Name(e.c.Names, "r1"), privileges: append(releaseRights(), "CREATE", "ALTER", "DROP", "CREATE VIEW"), grants: true},
 	}
 }
 

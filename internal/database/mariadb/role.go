@@ -147,6 +147,9 @@ func (e *Engine) ensureRole(ctx context.Context, conn *sql.Conn, r ReleaseRole, 
 	}
 	e.c.Fault.Point("mariadb.role.journal")
 	list := []string{"CREATE DATABASE IF NOT EXISTS " + quote(r.Name)}
+	if e.maria {
+		list = append(list, e.tell(r))
+	}
 	for _, v := range views {
 		columns := make([]string, 0, len(v.Columns))
 		for _, c := range v.Columns {

@@ -24,7 +24,7 @@ func (m *model) expand() []Stage {
 	}
 	for _, t := range m.tables {
 		if t.fills() {
-			list = append(list, Stage{Name: "fill " + t.phys, Kind: Filling, Table: t.phys, Backfill: t.backfill()})
+			list = append(list, Stage{Name: "fill " + t.phys, Kind: Filling, Table: t.phys, Backfill: m.backfill(t)})
 		}
 	}
 	for _, t := range m.tables {
@@ -62,8 +62,8 @@ func (t *table) fills() bool {
 	return slices.ContainsFunc(t.groups, func(g *group) bool { return len(g.news) > 0 })
 }
 
-func (t *table) backfill() *Backfill {
-	b := &Backfill{Table: t.phys, Key: t.was.key(), Rows: t.was.rows}
+func (m *model) backfill(t *table) *Backfill {
+	b := &Backfill{Table: t.phys, Key: t.was.key(), Rows: t.was.rows, Direct: m.direct(t)}
 	for _, c := range t.was.columns {
 		if strings.Contains(c.extra, "on update") {
 			b.Keep = append(b.Keep, c.name)
@@ -100,7 +100,7 @@ func (m *model) contract() []Stage {
 	var list []Stage
 	for _, t := range m.tables {
 		if t.fills() {
-			list = append(list, Stage{Name: "prove " + t.phys, Kind: Proving, Table: t.phys, Backfill: t.backfill()})
+			list = append(list, Stage{Name: "prove " + t.phys, Kind: Proving, Table: t.phys, Backfill: m.backfill(t)})
 		}
 	}
 	for _, t := range m.tables {

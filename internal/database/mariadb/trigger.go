@@ -54,17 +54,20 @@ func (m *model) onUpdate(t *table) []string {
 			"IF noon_n AND (noon_new OR NOT noon_o) THEN", t.down(g, "noon_d", "noon_w"),
 			"ELSEIF noon_o OR noon_untried THEN", t.up(g), "END IF;")
 	}
+	if m.direct(t) != "" {
+		body = slices.Concat([]string{"IF " + fillingVariable + " IS NULL THEN", "BEGIN"}, body, []string{"END;", "END IF;"})
+	}
 	return body
 }
 
-// writer sets noon_new to whether a statement writes the new form. What the
-// journal says of the user is remembered in the session: a user changes to
-// another version only while nobody has logged in as it. Somebody else who
+// writer sets noon_new to whether a statement writes the new form. The version
+// of the user is remembered in the session: a user changes to another one only
+// while nobody has logged in as it. Somebody else who
 // gives a new column a value writes the new form.
 func (m *model) writer(t *table, insert bool) []string {
 	session := "@" + own + digest(m.Database+"\x00"+m.App)
 	list := []string{
-		fmt.Sprintf("IF %s IS NULL THEN SET %s = COALESCE((SELECT version FROM %s WHERE name = SUBSTRING_INDEX(USER(), '@', 1)), -1); END IF;", session, session, own+"role"),
+		fmt.Sprintf("IF %[1]s IS NULL THEN SET %[1]s = COALESCE((%[2]s), -1); END IF;", session, m.version()),
 		fmt.Sprintf("SET noon_new = %s >= %d;", session, m.From+1),
 	}
 	if !insert {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/noon-deploy/noon/internal/database/dbtest"
 	"github.com/noon-deploy/noon/internal/database/postgres"
 )
 
@@ -106,8 +107,8 @@ func BenchmarkExpandUnderLoad(b *testing.B) {
 		s := newShop(b, wide(rows))
 		p := s.plan(b, ageOnly)
 		one := s.release(b, "r1", 0)
-		before := writeFor(b, one, rows, func(ctx context.Context) { <-ctx.Done() }, 8*time.Second)
-		during := writeFor(b, one, rows, func(context.Context) { s.reach(b, p, postgres.Expanded) }, time.Hour) //nolint:contextcheck // the expansion ends the writing, not the other way round
+		before := dbtest.WriteWhile(b, 8*time.Second, writer(one, rows), func(ctx context.Context) { <-ctx.Done() })
+		during := dbtest.WriteWhile(b, time.Hour, writer(one, rows), func(context.Context) { s.reach(b, p, postgres.Expanded) }) //nolint:contextcheck // the expansion ends the writing, not the other way round
 		ratios = append(ratios, p99(during)/p99(before))
 		b.ReportMetric(p99(before), "p99-before-ms")
 		b.ReportMetric(p99(during), "p99-during-ms")
@@ -130,10 +131,10 @@ insert into orders (user_id) select n from generate_series(1, %d) n`, rows))
 		p := s.plan(b, "operations: [{alter_column: {table: users, column: id, type: bigint, down: id}}, {alter_column: {table: orders, column: user_id, type: bigint, down: user_id}}]")
 		one, two := s.release(b, "r1", 0), s.release(b, "r2", 1)
 		began := time.Now()
-		expand := writeFor(b, one, rows, func(context.Context) { s.reach(b, p, postgres.Expanded) }, time.Hour) //nolint:contextcheck // the expansion ends the writing, not the other way round
+		expand := dbtest.WriteWhile(b, time.Hour, writer(one, rows), func(context.Context) { s.reach(b, p, postgres.Expanded) }) //nolint:contextcheck // the expansion ends the writing, not the other way round
 		b.ReportMetric(time.Since(began).Seconds(), "expand-s")
 		began = time.Now()
-		contract := writeFor(b, two, rows, func(context.Context) { s.reach(b, p, postgres.Contracted) }, time.Hour) //nolint:contextcheck // the same
+		contract := dbtest.WriteWhile(b, time.Hour, writer(two, rows), func(context.Context) { s.reach(b, p, postgres.Contracted) }) //nolint:contextcheck // the same
 		b.ReportMetric(time.Since(began).Seconds(), "contract-s")
 		b.ReportMetric(float64(expand[len(expand)-1].Microseconds())/1000, "longest-expand-ms")
 		b.ReportMetric(float64(contract[len(contract)-1].Microseconds())/1000, "longest-contract-ms")
@@ -143,49 +144,17 @@ insert into orders (user_id) select n from generate_series(1, %d) n`, rows))
 	}
 }
 
-// writeFor writes 500 times a second while something happens, and returns how
-// long each statement took, sorted.
-//
-//nolint:unparam // how many rows there are is the benchmark's matter
-func writeFor(b *testing.B, url string, rows int64, what func(context.Context), limit time.Duration) []time.Duration {
-	b.Helper()
-	const writers = 10
-	all := context.WithoutCancel(b.Context())
-	ctx, cancel := context.WithTimeout(all, limit)
-	defer cancel()
-	var mu sync.Mutex
-	var took []time.Duration
-	var group sync.WaitGroup
-	for w := range writers {
-		group.Go(func() {
-			conn, err := pgx.Connect(all, url)
-			if err != nil {
-				b.Error(err)
-				return
-			}
-			defer conn.Close(all) //nolint:errcheck // the benchmark has its answer
-			tick := time.NewTicker(time.Second / (500 / writers))
-			defer tick.Stop()
-			rng := rand.New(rand.NewPCG(uint64(w), 1))
-			for ctx.Err() == nil {
-				began := time.Now()
-				if _, err := conn.Exec(all, "update users set age = $2, a = 'x' where id = $1", 1+rng.Int64N(rows), fmt.Sprint(rng.IntN(90))); err != nil {
-					b.Error(err)
-					return
-				}
-				mu.Lock()
-				took = append(took, time.Since(began))
-				mu.Unlock()
-				select {
-				case <-ctx.Done():
-				case <-tick.C:
-				}
-			}
-		})
+// writer is a session of a release that writes ages.
+func writer(url string, rows int64) func(context.Context) (func(*rand.Rand) error, func(), error) {
+	return func(ctx context.Context) (func(*rand.Rand) error, func(), error) {
+		conn, err := pgx.Connect(ctx, url)
+		if err != nil {
+			return nil, nil, err
+		}
+		write := func(rng *rand.Rand) error {
+			_, err := conn.Exec(ctx, "update users set age = $2, a = 'x' where id = $1", 1+rng.Int64N(rows), fmt.Sprint(rng.IntN(90)))
+			return err
+		}
+		return write, func() { _ = conn.Close(ctx) }, nil // the benchmark has its answer
 	}
-	what(ctx)
-	cancel()
-	group.Wait()
-	slices.Sort(took)
-	return took
 }
