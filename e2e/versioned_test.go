@@ -83,15 +83,7 @@ func openVersionedShop(t *testing.T) *versionedShop {
 func shopDatabase(t *testing.T) (*dbtest.Server, string, *pgx.Conn) {
 	t.Helper()
 	ctx := t.Context()
-	server, err := dbtest.Postgres(ctx, "log_line_prefix=%u ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	server := dbtest.ForTest(t, dbtest.Postgres, "log_line_prefix=%u ")
 	address, err := server.PostgresDatabase(ctx, "shop")
 	if err != nil {
 		t.Fatal(err)

@@ -48,15 +48,7 @@ func TestOpenFGA(t *testing.T) {
 // database is an empty one of a server of its own.
 func database(t *testing.T, name string) string {
 	t.Helper()
-	server, err := dbtest.Postgres(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	server := dbtest.ForTest(t, dbtest.Postgres)
 	url, err := server.PostgresDatabase(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)

@@ -28,16 +28,7 @@ type shopDB struct {
 
 func newShopDB(t *testing.T, settings ...string) *shopDB {
 	t.Helper()
-	ctx := t.Context()
-	server, err := dbtest.Postgres(ctx, settings...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	server := dbtest.ForTest(t, dbtest.Postgres, settings...)
 	s := &shopDB{t: t, primary: server, files: map[string]string{}, d: &databases{catalog: &catalog{key: []byte("key")}, log: slog.New(slog.DiscardHandler)}}
 	s.exec(server.PostgresURL("postgres"), "create role owner login createrole password 'o'")
 	s.exec(server.PostgresURL("postgres"), "create database shop owner owner")

@@ -116,15 +116,7 @@ type database struct {
 
 func openDatabase(t *testing.T) *database {
 	t.Helper()
-	server, err := dbtest.Postgres(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	server := dbtest.ForTest(t, dbtest.Postgres)
 	address, err := server.PostgresDatabase(t.Context(), "shop")
 	if err != nil {
 		t.Fatal(err)

@@ -28,15 +28,7 @@ func of(t *testing.T, address string) noon.Schema {
 func TestPostgres(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	server, err := dbtest.Postgres(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	server := dbtest.ForTest(t, dbtest.Postgres)
 	address := server.PostgresURL("postgres")
 	exec := func(text string) {
 		t.Helper()
@@ -77,15 +69,7 @@ func TestPostgres(t *testing.T) {
 func TestMariaDB(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	server, err := dbtest.MariaDB(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	server := dbtest.ForTest(t, dbtest.MariaDB)
 	address, err := server.MariaDBDatabase(ctx, "shop")
 	if err != nil {
 		t.Fatal(err)

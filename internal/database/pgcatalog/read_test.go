@@ -46,15 +46,7 @@ analyze customer;
 
 func open(t *testing.T, sql string) *pgx.Conn {
 	t.Helper()
-	server, err := dbtest.Postgres(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	server := dbtest.ForTest(t, dbtest.Postgres)
 	url, err := server.PostgresDatabase(t.Context(), "shop")
 	if err != nil {
 		t.Fatal(err)

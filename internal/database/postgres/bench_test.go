@@ -97,24 +97,26 @@ func verdict(b *testing.B, name string, rounds []float64, good func(float64) boo
 	b.Logf("%s: %s %.2f, median of %.2f", word, name, median, rounds)
 }
 
+// manyRows are those of a table that is changed under load.
+const manyRows = 1_000_000
+
 // BenchmarkExpandUnderLoad expands 1,000,000 rows with 500 writes a second of
 // the old release beside it, and compares their latency with that before: for
 // about as long, as the server's own writing of pages comes and goes. The table
 // has room in the server's memory: else who reads a page waits until another one
 // is written, whoever has changed that.
 func BenchmarkExpandUnderLoad(b *testing.B) {
-	const rows = 1_000_000
 	server := dbtest.ForTest(b, dbtest.Postgres, "shared_buffers=2GB")
 	w := newWatch(context.WithoutCancel(b.Context()), server.PostgresURL("postgres"))
 	b.Cleanup(w.Close)
 	p99 := func(sorted []time.Duration) float64 { return float64(sorted[len(sorted)*99/100].Microseconds()) / 1000 }
 	var ratios []float64
 	for b.Loop() {
-		s := newShopOn(b, server, w, wide(rows))
+		s := newShopOn(b, server, w, wide(manyRows))
 		p := s.plan(b, ageOnly)
 		one := s.release(b, "r1", 0)
-		before := dbtest.WriteWhile(b, 30*time.Second, writer(one, rows), func(ctx context.Context) { <-ctx.Done() })
-		during := dbtest.WriteWhile(b, time.Hour, writer(one, rows), func(context.Context) { s.reach(b, p, postgres.Expanded) }) //nolint:contextcheck // the expansion ends the writing, not the other way round
+		before := dbtest.WriteWhile(b, 30*time.Second, writer(one), func(ctx context.Context) { <-ctx.Done() })
+		during := dbtest.WriteWhile(b, time.Hour, writer(one), func(context.Context) { s.reach(b, p, postgres.Expanded) }) //nolint:contextcheck // the expansion ends the writing, not the other way round
 		ratios = append(ratios, p99(during)/p99(before))
 		b.ReportMetric(p99(before), "p99-before-ms")
 		b.ReportMetric(p99(during), "p99-during-ms")
@@ -129,18 +131,17 @@ func BenchmarkExpandUnderLoad(b *testing.B) {
 // that references it, bigint with 500 writes a second beside it: of the old
 // release while it expands, of the new one while it contracts.
 func BenchmarkWidenKey(b *testing.B) {
-	const rows = 1_000_000
 	for b.Loop() {
-		s := newShop(b, strings.Replace(wide(rows), "bigint generated always as identity", "serial", 1)+fmt.Sprintf(`;
+		s := newShop(b, strings.Replace(wide(manyRows), "bigint generated always as identity", "serial", 1)+fmt.Sprintf(`;
 create table orders (id integer generated always as identity primary key, user_id integer not null references users);
-insert into orders (user_id) select n from generate_series(1, %d) n`, rows))
+insert into orders (user_id) select n from generate_series(1, %d) n`, manyRows))
 		p := s.plan(b, "operations: [{alter_column: {table: users, column: id, type: bigint, down: id}}, {alter_column: {table: orders, column: user_id, type: bigint, down: user_id}}]")
 		one, two := s.release(b, "r1", 0), s.release(b, "r2", 1)
 		began := time.Now()
-		expand := dbtest.WriteWhile(b, time.Hour, writer(one, rows), func(context.Context) { s.reach(b, p, postgres.Expanded) }) //nolint:contextcheck // the expansion ends the writing, not the other way round
+		expand := dbtest.WriteWhile(b, time.Hour, writer(one), func(context.Context) { s.reach(b, p, postgres.Expanded) }) //nolint:contextcheck // the expansion ends the writing, not the other way round
 		b.ReportMetric(time.Since(began).Seconds(), "expand-s")
 		began = time.Now()
-		contract := dbtest.WriteWhile(b, time.Hour, writer(two, rows), func(context.Context) { s.reach(b, p, postgres.Contracted) }) //nolint:contextcheck // the same
+		contract := dbtest.WriteWhile(b, time.Hour, writer(two), func(context.Context) { s.reach(b, p, postgres.Contracted) }) //nolint:contextcheck // the same
 		b.ReportMetric(time.Since(began).Seconds(), "contract-s")
 		b.ReportMetric(float64(expand[len(expand)-1].Microseconds())/1000, "longest-expand-ms")
 		b.ReportMetric(float64(contract[len(contract)-1].Microseconds())/1000, "longest-contract-ms")
@@ -151,14 +152,14 @@ insert into orders (user_id) select n from generate_series(1, %d) n`, rows))
 }
 
 // writer is a session of a release that writes ages.
-func writer(url string, rows int64) func(context.Context) (func(*rand.Rand) error, func(), error) {
+func writer(url string) func(context.Context) (func(*rand.Rand) error, func(), error) {
 	return func(ctx context.Context) (func(*rand.Rand) error, func(), error) {
 		conn, err := pgx.Connect(ctx, url)
 		if err != nil {
 			return nil, nil, err
 		}
 		write := func(rng *rand.Rand) error {
-			_, err := conn.Exec(ctx, "update users set age = $2, a = 'x' where id = $1", 1+rng.Int64N(rows), fmt.Sprint(rng.IntN(90)))
+			_, err := conn.Exec(ctx, "update users set age = $2, a = 'x' where id = $1", 1+rng.Int64N(manyRows), fmt.Sprint(rng.IntN(90)))
 			return err
 		}
 		return write, func() { _ = conn.Close(ctx) }, nil // the benchmark has its answer

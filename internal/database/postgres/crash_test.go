@@ -196,15 +196,7 @@ union all select 'version ' || version from noon.version where state <> 'contrac
 // answered stays; the next call finishes.
 func TestServerKilledAtEveryPoint(t *testing.T) {
 	t.Parallel()
-	server, err := dbtest.Postgres(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	server := dbtest.ForTest(t, dbtest.Postgres)
 	w := newWatch(t.Context(), server.PostgresURL("postgres"))
 	t.Cleanup(func() { w.Close(); t.Log(w.Report()) })
 	s := newShopOn(t, server, w, small)

@@ -18,11 +18,7 @@ import (
 // replicated is a shop on a server of its own that a standby follows.
 func replicated(t *testing.T) (*shop, *dbtest.Server) {
 	t.Helper()
-	primary, err := dbtest.Postgres(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	closing(t, primary)
+	primary := dbtest.ForTest(t, dbtest.Postgres)
 	standby, err := dbtest.Standby(t.Context(), primary, "wal_receiver_status_interval=1s")
 	if errors.Is(err, os.ErrNotExist) && os.Getenv(dbtest.VersionEnv) != "" {
 		t.Skip("this build of the server comes without pg_basebackup")
