@@ -142,8 +142,9 @@ func (r *run) carryOut(ctx context.Context, tx pgx.Tx, list []string) error {
 }
 
 // atOnce sends statements in one message, and tells how many of them were done.
+// One may end with a comment, which lasts to the end of its line.
 func atOnce(ctx context.Context, tx pgx.Tx, list []string) (done int, err error) {
-	results := tx.Conn().PgConn().Exec(ctx, strings.Join(list, ";\n"))
+	results := tx.Conn().PgConn().Exec(ctx, strings.Join(list, "\n;\n"))
 	for results.NextResult() {
 		if _, err := results.ResultReader().Close(); err == nil {
 			done++

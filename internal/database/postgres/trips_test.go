@@ -112,3 +112,20 @@ func TestFewRoundTripsUnderLocks(t *testing.T) {
 		}
 	}
 }
+
+// Statements that are sent together may end with comments.
+func TestCommentsAmongStatements(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, small)
+	p := s.plan(t, `operations:
+- sql: {up: "create table one (id int) -- the first", down: "drop table one -- the first"}
+- sql: {up: "create table two (id int) -- the second", down: "drop table two -- the second"}
+- add_column: {table: users, column: {name: remark, type: text, nullable: true}}`)
+	for range 2 {
+		s.reach(t, p, postgres.Expanded)
+		if got := ask(t, s.url, "select count(*) from pg_class where relname in ('one', 'two')"); got != "2" {
+			t.Errorf("%s tables", got)
+		}
+		s.reach(t, p, postgres.Withdrawn)
+	}
+}
