@@ -44,6 +44,8 @@ type filling struct {
 	waiting bool      // somebody waits for a row
 	users   bool      // somebody uses the database
 
+	turn sync.Mutex // of the one worker that works while there are users
+
 	marks []mark // since what the slowest replica has
 	under []key  // beginnings of the spans that are under way, in their order
 }
@@ -106,23 +108,24 @@ func (f *filling) worker(ctx context.Context) error {
 		if err != nil || !more {
 			return err
 		}
-		began := time.Now()
-		n, err := f.batch(ctx, conn, from, to)
-		if err != nil {
-			return err
-		}
-		took := time.Since(began)
-		if err := f.done(ctx, conn, from, n, took); err != nil {
+		if err := f.gently(ctx, func() error { return f.span(ctx, conn, from, to) }); err != nil {
 			return err
 		}
 		f.e.c.Fault.Point("mariadb.batch.after")
 		if err := f.throttle(ctx); err != nil {
 			return err
 		}
-		if !f.rest(ctx, took) {
-			return context.Cause(ctx)
-		}
 	}
+}
+
+// span fills one, and writes that down.
+func (f *filling) span(ctx context.Context, conn *sql.Conn, from, to key) error {
+	began := time.Now()
+	n, err := f.batch(ctx, conn, from, to)
+	if err != nil {
+		return err
+	}
+	return f.done(ctx, conn, from, n, time.Since(began))
 }
 
 // take gives the next span, if there is one: more than from, at most to.

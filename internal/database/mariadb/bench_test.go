@@ -92,7 +92,7 @@ func BenchmarkExpandUnderLoad(b *testing.B) {
 		s := large(b, rows)
 		p := s.plan(b, ageOnly)
 		one := s.release(b, "r1", 0)
-		before := dbtest.WriteWhile(b, 8*time.Second, writer(one, rows), func(ctx context.Context) { <-ctx.Done() })
+		before := dbtest.WriteWhile(b, 30*time.Second, writer(one, rows), func(ctx context.Context) { <-ctx.Done() })
 		during := dbtest.WriteWhile(b, time.Hour, writer(one, rows), func(context.Context) { s.reach(b, p, mariadb.Expanded) }) //nolint:contextcheck // the expansion ends the writing, not the other way round
 		b.ReportMetric(float64(before[len(before)*99/100].Microseconds())/1000, "p99-before-ms")
 		b.ReportMetric(float64(during[len(during)*99/100].Microseconds())/1000, "p99-during-ms")

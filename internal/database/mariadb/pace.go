@@ -1,6 +1,7 @@
 package mariadb
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -95,16 +96,26 @@ func (f *followers) close() {
 	}
 }
 
-// rest leaves the server to users, if there are any, for as long as a batch had
-// it, and reports whether ctx still lives.
-func (f *filling) rest(ctx context.Context, took time.Duration) bool {
+// gently leaves the server to users, if there are any: one worker has a batch at
+// a time, and then there is none for as long as that took.
+func (f *filling) gently(ctx context.Context, batch func() error) error {
 	f.mu.Lock()
 	users := f.users
 	f.mu.Unlock()
 	if !users {
-		return ctx.Err() == nil
+		return cmp.Or(batch(), context.Cause(ctx))
 	}
-	return pause(ctx, took)
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	began := time.Now()
+	err := batch()
+	if err == nil && !pause(ctx, time.Since(began)) {
+		err = context.Cause(ctx)
+	}
+	return err
 }
 
 // glance looks whether others use the server, if nobody has just now.
