@@ -19,11 +19,7 @@ func (d *databases) lintSQL(ctx context.Context, m migrated, before *migrated) (
 	if err != nil {
 		return nil, err
 	}
-	left, err := m.pending(ctx, set, before == nil)
-	if err != nil {
-		return nil, err
-	}
-	blind, err := m.blind(ctx, left)
+	left, blind, err := m.pending(ctx, set, before == nil)
 	if err != nil {
 		return nil, err
 	}
@@ -50,36 +46,30 @@ func (d *databases) lintSQL(ctx context.Context, m migrated, before *migrated) (
 	return append(found, blind...), err
 }
 
-// blind warns of batches that would not wait for replicas.
-func (m migrated) blind(ctx context.Context, list []migration.Rest) ([]noon.Hazard, error) {
+// pending are the sections that a store has not run, in the order of the walk:
+// at once for a first release, else phase by phase. It warns of batches among
+// them that would not wait for replicas.
+func (m migrated) pending(ctx context.Context, set migration.Set, first bool) ([]migration.Rest, []noon.Hazard, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
 	db, err := migration.Open(ctx, m.address, migration.Options{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer db.Close() //nolint:errcheck // nothing was changed
+	phases := []migration.Phase{migration.Migrated, migration.Contracted}
+	if first {
+		phases = phases[1:]
+	}
+	list, err := db.Pending(ctx, set, phases...)
+	if err != nil {
+		return nil, nil, err
+	}
 	advice, err := db.Blind(ctx, list)
 	if err != nil || advice == "" {
-		return nil, err
+		return list, nil, err
 	}
-	return []noon.Hazard{{Phase: noon.DataBoth, Gravity: noon.GravityWarning, Rule: "replica-lag", Text: migration.Unseen, Advice: advice}}, nil
-}
-
-// pending are the sections that a store has not run, in the order of the walk:
-// at once for a first release, else phase by phase.
-func (m migrated) pending(ctx context.Context, set migration.Set, first bool) ([]migration.Rest, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookLimit)
-	defer cancel()
-	db, err := migration.Open(ctx, m.address, migration.Options{})
-	if err != nil {
-		return nil, err
-	}
-	defer db.Close() //nolint:errcheck // nothing was changed
-	if first {
-		return db.Pending(ctx, set, migration.Contracted)
-	}
-	return db.Pending(ctx, set, migration.Migrated, migration.Contracted)
+	return list, []noon.Hazard{{Phase: noon.DataBoth, Gravity: noon.GravityWarning, Rule: "replica-lag", Text: migration.Unseen, Advice: advice}}, nil
 }
 
 // ends parts what the release before still contracts, before anything else is

@@ -78,6 +78,9 @@ func (f *filling) pass(ctx context.Context) error {
 		return err
 	}
 	f.last = last
+	if err := f.glance(ctx, f.conn); err != nil { // all workers have to know of users
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var all sync.WaitGroup
